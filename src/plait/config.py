@@ -1,0 +1,137 @@
+"""What a run is made of: plain frozen values, JSON in and out, no behaviour.
+
+A swappable part is a `Component`: its file's name (or `module:Class`) and the options of its
+constructor. Nothing else is configured indirectly.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from plait.errors import OptionError, UnknownNameError
+
+T = TypeVar("T")
+JsonValue = Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A part named by its file, with the keyword options of its constructor."""
+
+    name: str
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """Which encoders, fusion and head a policy is woven from.
+
+    Attributes:
+        width: Size of the token axis shared by encoders, fusion and head.
+        action_horizon: Steps predicted per chunk.
+        observation_window: Past steps the policy sees.
+    """
+
+    fusion: Component
+    vision: Component = Component(name="conv")
+    language: Component = Component(name="words")
+    proprio: Component = Component(name="state")
+    head: Component = Component(name="regression")
+    width: int = 64
+    action_horizon: int = 4
+    observation_window: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a policy is optimised.
+
+    Attributes:
+        num_steps: Optimiser steps.
+        batch_size: Samples a step.
+        learning_rate: Peak of the schedule.
+        warmup_steps: Steps of linear warm-up before the cosine.
+        weight_decay: AdamW's decoupled decay; not applied to biases, norms and embeddings.
+        gradient_clip: Largest gradient norm.
+        ema_decay: Decay of the exponential moving average that is evaluated; 0 turns it off.
+        image_shift: Largest random shift of the images in pixels (0 turns augmentation off).
+        precision: `fp32` or `bf16`.
+        seed: Of the weights, the data order and the augmentation.
+        validation_interval: Steps between evaluations of the validation loss.
+        checkpoint_interval: Steps between resumable checkpoints.
+    """
+
+    num_steps: int = 2000
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    warmup_steps: int = 100
+    weight_decay: float = 1e-4
+    gradient_clip: float = 1.0
+    ema_decay: float = 0.99
+    image_shift: int = 2
+    precision: str = "fp32"
+    seed: int = 0
+    validation_interval: int = 200
+    checkpoint_interval: int = 500
+
+
+def to_json(value: object) -> str:
+    """Write a configuration as indented JSON."""
+    if not dataclasses.is_dataclass(value) or isinstance(value, type):
+        raise TypeError(f"{value!r} is not a configuration")
+    return json.dumps(dataclasses.asdict(value), indent=2, sort_keys=True)
+
+
+def from_dict(kind: type[T], data: Mapping[str, JsonValue]) -> T:
+    """Build a configuration or a result from parsed JSON, refusing unknown and missing fields.
+
+    Raises:
+        UnknownNameError: If a field does not exist.
+        OptionError: If a field is missing or has the wrong type.
+    """
+    if not isinstance(data, Mapping):
+        raise OptionError(f"{kind.__name__} must be a JSON object, but is {type(data).__name__}")
+    hints = typing.get_type_hints(kind)
+    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in data:
+        if key not in fields:
+            raise UnknownNameError(f"field of {kind.__name__}", key, fields)
+    values: dict[str, Any] = {}
+    for name, item in fields.items():
+        if name in data:
+            values[name] = _convert(hints[name], data[name], f"{kind.__name__}.{name}")
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            raise OptionError(f"{kind.__name__} lacks the field {name!r}")
+    return kind(**values)
+
+
+def _convert(hint: Any, value: JsonValue, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, where)
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast("type[Any]", hint), value)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise OptionError(f"{where} must be a list, but is {value!r}")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise OptionError(f"{where} must have {len(kinds)} entries, but has {len(value)}")
+        return tuple(_convert(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise OptionError(f"{where} must be a JSON object, but is {value!r}")
+        return {key: _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise OptionError(f"{where} must be {hint.__name__}, but is {value!r}")
+    return value

@@ -1,0 +1,83 @@
+"""The only place where values are reduced under a mask.
+
+Every mask is True where the value is real. Reductions here ignore what is masked altogether:
+padding values and padding length never matter, masked positions get exactly zero gradient, and a
+row with nothing real reduces to zero rather than NaN.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def masked_fill(
+    values: Float[Tensor, "*axes"], mask: Bool[Tensor, "*axes"]
+) -> Float[Tensor, "*axes"]:
+    """Replace what is not real by zero, in the values and in their gradient.
+
+    `where` rather than a product: zero times NaN or infinity is NaN.
+    """
+    return torch.where(mask, values, torch.zeros((), dtype=values.dtype, device=values.device))
+
+
+def masked_sum(
+    values: Float[Tensor, "*axes"], mask: Bool[Tensor, "*axes"], dim: int
+) -> Float[Tensor, "*reduced"]:
+    """Sum the real values along `dim`; zero where nothing is real."""
+    return masked_fill(values, mask).sum(dim)
+
+
+def masked_mean(
+    values: Float[Tensor, "*axes"], mask: Bool[Tensor, "*axes"], dim: int
+) -> Float[Tensor, "*reduced"]:
+    """Average the real values along `dim`; zero where nothing is real."""
+    count = mask.sum(dim).clamp(min=1).to(values.dtype)
+    return masked_sum(values, mask, dim) / count
+
+
+def masked_mean_all(
+    values: Float[Tensor, "*axes"], mask: Bool[Tensor, "*axes"]
+) -> Float[Tensor, ""]:
+    """Average every real value of a tensor; zero where nothing is real."""
+    return masked_fill(values, mask).sum() / mask.sum().clamp(min=1).to(values.dtype)
+
+
+def pooled_mean(
+    values: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch tokens"]
+) -> Float[Tensor, "batch width"]:
+    """Average the real tokens of every sample: the pooled embedding; zero where there are none."""
+    return masked_mean(values, mask.unsqueeze(-1).expand_as(values), dim=1)
+
+
+def masked_max(
+    values: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch tokens"]
+) -> Float[Tensor, "batch width"]:
+    """Take the largest real value of every channel; zero where there is no token."""
+    filled = values.masked_fill(~mask.unsqueeze(-1), torch.finfo(values.dtype).min)
+    return masked_fill(
+        filled.amax(dim=1), mask.any(dim=1, keepdim=True).expand(-1, values.shape[-1])
+    )
+
+
+def masked_softmax(
+    logits: Float[Tensor, "*axes"], mask: Bool[Tensor, "*axes"], dim: int = -1
+) -> Float[Tensor, "*axes"]:
+    """Softmax over the real positions along `dim`; all zero where nothing is real.
+
+    A row with nothing real would be `softmax([-inf, ...]) = NaN`; here its weights are zero, and
+    so is its gradient.
+    """
+    filled = logits.masked_fill(~mask, torch.finfo(logits.dtype).min)
+    return masked_fill(torch.softmax(filled, dim=dim), mask)
+
+
+def lengths_to_mask(lengths: Int[Tensor, " batch"], size: int) -> Bool[Tensor, "batch size"]:
+    """Turn lengths into a mask that is True for the first `length` positions."""
+    return torch.arange(size, device=lengths.device) < lengths.unsqueeze(-1)
+
+
+def attention_mask(
+    query_mask: Bool[Tensor, "batch query"], key_mask: Bool[Tensor, "batch key"]
+) -> Bool[Tensor, "batch query key"]:
+    """True where a real query may attend to a real key."""
+    return query_mask.unsqueeze(-1) & key_mask.unsqueeze(-2)

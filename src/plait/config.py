@@ -27,13 +27,33 @@ class Component:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataSpec:
+    """What a policy must know of its data before it can be built.
+
+    Attributes:
+        cameras: Camera names, in a fixed order.
+        image_size: Height and width of every image in pixels.
+        proprio_dim: Size of the robot state.
+        action_dim: Size of one action.
+        vocabulary: Distinct words of the training instructions, sorted.
+        observation_window: Past steps the policy sees.
+    """
+
+    cameras: tuple[str, ...]
+    image_size: int
+    proprio_dim: int
+    action_dim: int
+    vocabulary: tuple[str, ...] = ()
+    observation_window: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class PolicyConfig:
     """Which encoders, fusion and head a policy is woven from.
 
     Attributes:
         width: Size of the token axis shared by encoders, fusion and head.
         action_horizon: Steps predicted per chunk.
-        observation_window: Past steps the policy sees.
     """
 
     fusion: Component
@@ -43,7 +63,6 @@ class PolicyConfig:
     head: Component = Component(name="regression")
     width: int = 64
     action_horizon: int = 4
-    observation_window: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

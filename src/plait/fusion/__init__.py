@@ -1,0 +1,1 @@
+"""Fusion strategies, one a file: a strategy's name is its file's name."""

@@ -1,0 +1,47 @@
+"""The contract of a head: fused tokens in, a loss or an action chunk out.
+
+Heads work in normalised action space, where every dimension lies in about [-1, 1]; the policy
+owns the normaliser.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from plait.types import ActionChunk, Fused
+
+
+@dataclass(frozen=True)
+class HeadShape:
+    """What a head is built for.
+
+    Attributes:
+        width: Size of the fused tokens.
+        num_groups: Token groups the fusion returns.
+        action_horizon: Steps per chunk.
+        action_dim: Size of one action.
+    """
+
+    width: int
+    num_groups: int
+    action_horizon: int
+    action_dim: int
+
+
+class Head(nn.Module, ABC):
+    """Base of every head; a subclass takes `(shape: HeadShape, *, ...options)`."""
+
+    @abstractmethod
+    def __init__(self, shape: HeadShape) -> None:
+        """Build the head for `shape`."""
+        super().__init__()
+
+    @abstractmethod
+    def loss(self, fused: Fused, target: ActionChunk) -> Float[Tensor, ""]:
+        """Return the mean loss over the real steps of the normalised target chunk."""
+
+    @abstractmethod
+    def predict(self, fused: Fused) -> Float[Tensor, "batch horizon action_dim"]:
+        """Return the normalised action chunk."""

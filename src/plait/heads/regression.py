@@ -1,0 +1,76 @@
+"""Regression of the whole action chunk, bounded by tanh.
+
+Idea: learned queries read each token group; an MLP turns the readings into the chunk at once:
+
+    a = Σ_g w_g · tanh(MLP_g(pool_g(tokens_g)))
+
+Reference: Zhao et al., 2023 (ACT, action chunks with an L1 loss).
+When it loses: where demonstrations disagree about what to do; the mean of two ways is neither.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from plait.heads.base import Head, HeadShape
+from plait.layers import MLP, AttentionPool
+from plait.masks import masked_mean_all
+from plait.types import ActionChunk, Fused
+
+
+class RegressionHead(Head):
+    """Attention pooling and an MLP per token group.
+
+    Args:
+        shape: What the head is built for.
+        hidden_dim: Hidden size of the MLP.
+        num_queries: Learned queries of the pooling.
+        query_dim: Size of each query's reading.
+        loss: `huber` (quadratic below `huber_delta`, linear above) or `l1`.
+        huber_delta: Where the Huber loss turns linear, in normalised action units.
+    """
+
+    def __init__(
+        self,
+        shape: HeadShape,
+        *,
+        hidden_dim: int = 128,
+        num_queries: int = 8,
+        query_dim: int = 32,
+        loss: Literal["huber", "l1"] = "huber",
+        huber_delta: float = 0.1,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.chunk_shape = (shape.action_horizon, shape.action_dim)
+        self.huber_delta = huber_delta
+        self.loss_name = loss
+        out_dim = shape.action_horizon * shape.action_dim
+        self.pools = nn.ModuleList(
+            AttentionPool(shape.width, num_queries, query_dim) for _ in range(shape.num_groups)
+        )
+        pooled_dim = num_queries * query_dim
+        self.mlps = nn.ModuleList(
+            MLP(pooled_dim, hidden_dim, out_dim) for _ in range(shape.num_groups)
+        )
+
+    def loss(self, fused: Fused, target: ActionChunk) -> Float[Tensor, ""]:
+        """Return the mean error over the real steps and all action dimensions."""
+        predicted = self.predict(fused)
+        if self.loss_name == "l1":
+            error = (predicted - target.actions).abs()
+        else:
+            error = F.huber_loss(
+                predicted, target.actions, delta=self.huber_delta, reduction="none"
+            )
+        return masked_mean_all(error, target.mask.unsqueeze(-1).expand_as(error))
+
+    def predict(self, fused: Fused) -> Float[Tensor, "batch horizon action_dim"]:
+        """Return the weighted sum of the groups' bounded predictions."""
+        chunks = [
+            torch.tanh(mlp(pool(group))).unflatten(-1, self.chunk_shape)
+            for mlp, pool, group in zip(self.mlps, self.pools, fused.groups, strict=True)
+        ]
+        return torch.einsum("bghd,bg->bhd", torch.stack(chunks, dim=1), fused.weights)

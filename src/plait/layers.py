@@ -1,0 +1,219 @@
+"""Small layers shared by encoders, fusions and heads. All attention here is mask-safe.
+
+Shape suffixes in the code: B batch, Q queries, T tokens (keys), N heads, D width, Y X grid.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from plait.masks import masked_fill, masked_softmax
+from plait.types import Tokens, TokenSpec
+
+
+class MLP(nn.Module):
+    """Linear, GELU, linear."""
+
+    def __init__(self, in_dim: int, hidden_dim: int, out_dim: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(in_dim, hidden_dim)
+        self.contract = nn.Linear(hidden_dim, out_dim)
+
+    def forward(self, values: Float[Tensor, "*axes in_dim"]) -> Float[Tensor, "*axes out_dim"]:
+        """Map the last axis."""
+        return self.contract(F.gelu(self.expand(values)))
+
+
+class Attention(nn.Module):
+    """Multi-head scaled dot-product attention over real keys only.
+
+    `softmax(QKᵀ/√d)V` (Vaswani et al., 2017). A query with no real key receives zero, and masked
+    keys receive exactly zero gradient.
+
+    Args:
+        width: Size of the token axis.
+        num_heads: Heads; must divide `width`.
+    """
+
+    def __init__(self, width: int, num_heads: int = 4) -> None:
+        super().__init__()
+        if width % num_heads:
+            raise ValueError(f"width {width} is not a multiple of num_heads {num_heads}")
+        self.num_heads = num_heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def _heads(self, values: Float[Tensor, "B T D"]) -> Float[Tensor, "B N T H"]:
+        return values.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "batch query width"],
+        keys: Float[Tensor, "batch key width"],
+        key_mask: Bool[Tensor, "batch key"],
+    ) -> Float[Tensor, "batch query width"]:
+        """Let every query read the real keys."""
+        key_BNTH, value_BNTH = (self._heads(part) for part in self.key_value(keys).chunk(2, -1))
+        # A row without a real key would be softmax over nothing; open it and drop the outcome.
+        has_key_B1 = key_mask.any(dim=-1, keepdim=True)
+        open_mask = (key_mask | ~has_key_B1)[:, None, None, :]
+        mixed = F.scaled_dot_product_attention(
+            self._heads(self.query(queries)), key_BNTH, value_BNTH, attn_mask=open_mask
+        )
+        out = self.out(mixed.transpose(1, 2).flatten(-2))
+        return masked_fill(out, has_key_B1.unsqueeze(-1).expand_as(out))
+
+    def attend(
+        self,
+        queries: Float[Tensor, "batch query width"],
+        keys: Float[Tensor, "batch key width"],
+        key_mask: Bool[Tensor, "batch key"],
+    ) -> tuple[Float[Tensor, "batch query width"], Float[Tensor, "batch query key"]]:
+        """Do the same, and also return the attention weights averaged over the heads."""
+        key_BNTH, value_BNTH = (self._heads(part) for part in self.key_value(keys).chunk(2, -1))
+        query_BNQH = self._heads(self.query(queries))
+        logits = query_BNQH @ key_BNTH.transpose(-1, -2) / math.sqrt(query_BNQH.shape[-1])
+        mask_BNQT = key_mask[:, None, None, :].expand_as(logits)
+        weights_BNQT = masked_softmax(logits, mask_BNQT)
+        out = self.out((weights_BNQT @ value_BNTH).transpose(1, 2).flatten(-2))
+        has_key = key_mask.any(dim=-1)[:, None, None].expand_as(out)
+        return masked_fill(out, has_key), weights_BNQT.mean(dim=1)
+
+
+class SelfAttentionBlock(nn.Module):
+    """Pre-norm transformer block over one sequence (Xiong et al., 2020)."""
+
+    def __init__(self, width: int, hidden_dim: int, num_heads: int = 4) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, num_heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = MLP(width, hidden_dim, width)
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """Mix the real tokens; values at masked positions are never read by others."""
+        normed = self.attention_norm(tokens.values)
+        values = tokens.values + self.attention(normed, normed, tokens.mask)
+        return tokens.with_values(values + self.mlp(self.mlp_norm(values)))
+
+
+class ResidualConv(nn.Module):
+    """3×3 convolution with a residual, optionally scaled and shifted by a condition.
+
+    `x + gelu((1 + γ)·conv(norm(x)) + β)`; γ and β are FiLM's (Perez et al., 2018).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(
+        self,
+        grid: Float[Tensor, "batch width rows columns"],
+        scale: Float[Tensor, "batch width"] | None = None,
+        shift: Float[Tensor, "batch width"] | None = None,
+    ) -> Float[Tensor, "batch width rows columns"]:
+        """Convolve; without a condition γ = β = 0."""
+        inner = self.conv(self.norm(grid))
+        if scale is not None:
+            inner = inner * (1 + scale)[:, :, None, None]
+        if shift is not None:
+            inner = inner + shift[:, :, None, None]
+        return grid + F.gelu(inner)
+
+
+class AttentionPool(nn.Module):
+    """Read a token sequence with learned queries: masked softmax over the tokens per query.
+
+    With tokens that carry their position this is the spatial softmax of visuomotor policies
+    (Levine et al., 2016): each query reports where its feature is.
+
+    Args:
+        width: Size of the token axis.
+        num_queries: Learned queries.
+        query_dim: Size of keys and values per query.
+    """
+
+    def __init__(self, width: int, num_queries: int = 8, query_dim: int = 32) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.queries = nn.Parameter(torch.randn(num_queries, query_dim))
+        self.key = nn.Linear(width, query_dim)
+        self.value = nn.Linear(width, query_dim)
+        self.out_dim = num_queries * query_dim
+
+    def forward(self, tokens: Tokens) -> Float[Tensor, "batch out_dim"]:
+        """Return all queries' readings side by side; zero where no token is real."""
+        normed = self.norm(tokens.values)
+        logits_BQT = self.queries @ self.key(normed).transpose(-1, -2)
+        logits_BQT = logits_BQT / math.sqrt(self.queries.shape[-1])
+        weights = masked_softmax(logits_BQT, tokens.mask.unsqueeze(1).expand_as(logits_BQT))
+        return (weights @ self.value(normed)).flatten(1)
+
+
+class Projection(nn.Module):
+    """Bring the tokens of one modality to the shared width and mark them with their modality.
+
+    Masked tokens are zeroed first, so that whatever stands in padding, NaN included, stops here.
+    """
+
+    def __init__(self, spec: TokenSpec, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(spec.width)
+        self.linear = nn.Linear(spec.width, width)
+        self.modality_embedding = nn.Parameter(torch.randn(width) * 0.02)
+
+    def forward(self, tokens: Tokens) -> Tokens:
+        """Map `[batch, tokens, spec.width]` to `[batch, tokens, width]`."""
+        mask = tokens.mask.unsqueeze(-1)
+        values = masked_fill(tokens.values, mask.expand_as(tokens.values))
+        values = self.linear(self.norm(values)) + self.modality_embedding
+        return tokens.with_values(masked_fill(values, mask.expand_as(values)))
+
+
+def sinusoidal_grid(rows: int, columns: int, width: int) -> Float[Tensor, "tokens width"]:
+    """Two-dimensional sine-cosine positions: half of the width for rows, half for columns.
+
+    Raises:
+        ValueError: If `width` is not a multiple of 4.
+    """
+    if width % 4:
+        raise ValueError(f"width {width} is not a multiple of 4")
+    # Frequencies span half a period to `rows` periods over the grid, so neighbours stay distinct.
+    frequency = torch.logspace(0, math.log2(max(rows, columns, 2)), width // 4, base=2) * math.pi
+
+    def encode(size: int) -> Tensor:
+        phase = (torch.arange(size) + 0.5)[:, None] / size * frequency
+        return torch.cat([phase.sin(), phase.cos()], dim=-1)
+
+    row_axis = encode(rows)[:, None].expand(-1, columns, -1)
+    column_axis = encode(columns)[None].expand(rows, -1, -1)
+    return torch.cat([row_axis, column_axis], dim=-1).flatten(0, 1)
+
+
+def tokens_to_grid(
+    values: Float[Tensor, "batch tokens width"], spec: TokenSpec
+) -> Float[Tensor, "batch_views width rows columns"]:
+    """Lay image tokens out as feature maps, one per view.
+
+    Raises:
+        ValueError: If the tokens are not image tokens.
+    """
+    if spec.grid is None:
+        raise ValueError("tokens without a grid cannot be laid out as an image")
+    rows, columns = spec.grid
+    maps = values.unflatten(1, (spec.num_views, rows, columns)).flatten(0, 1)
+    # A channels-last view: no copy, and the layout CPU convolutions prefer.
+    return maps.permute(0, 3, 1, 2)
+
+
+def grid_to_tokens(
+    grid: Float[Tensor, "batch_views width rows columns"], num_views: int
+) -> Float[Tensor, "batch tokens width"]:
+    """Undo `tokens_to_grid`."""
+    return grid.permute(0, 2, 3, 1).unflatten(0, (-1, num_views)).flatten(1, 3)

@@ -1,0 +1,298 @@
+"""A policy: encoders → fusion → head, with the normaliser inside.
+
+policy = Policy.load("outputs/film/policy")
+chunk = policy.predict(observation)      # ActionChunk in the environment's own units
+"""
+
+import inspect
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self, cast, get_args
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import plait.encoders
+import plait.fusion
+import plait.heads
+from plait import discovery
+from plait.config import Component, DataSpec, PolicyConfig, from_dict
+from plait.data.normalize import Normalizer
+from plait.encoders.base import Encoder, Level
+from plait.errors import (
+    CheckpointError,
+    OptionError,
+    OutputError,
+    PlaitError,
+    ShapeError,
+    UnknownNameError,
+)
+from plait.fusion.base import Fusion
+from plait.heads.base import Head, HeadShape
+from plait.types import LANGUAGE, PROPRIO, VISION, ActionChunk, Batch, Fused, Observation
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "policy.json"
+WEIGHTS_FILE = "policy.safetensors"
+
+
+@dataclass(frozen=True)
+class PolicyLoss:
+    """What a training step minimises, and its parts for the log."""
+
+    total: Float[Tensor, ""]
+    parts: Mapping[str, Float[Tensor, ""]]
+
+
+class Policy(nn.Module):
+    """Maps observations to action chunks.
+
+    Args:
+        config: Which encoders, fusion and head, and the shared width.
+        data: What the policy must know of its data.
+        normalizer: Statistics of the training episodes.
+    """
+
+    def __init__(self, config: PolicyConfig, data: DataSpec, normalizer: Normalizer) -> None:
+        super().__init__()
+        self.config = config
+        self.data = data
+        self.normalizer = normalizer
+        fusion_class = discovery.load(plait.fusion, config.fusion.name, Fusion)  # type: ignore[type-abstract]
+        components = {VISION: config.vision, LANGUAGE: config.language, PROPRIO: config.proprio}
+        self.encoders = nn.ModuleDict(
+            {
+                modality: _build_encoder(component, modality, data, config.width, fusion_class)
+                for modality, component in components.items()
+            }
+        )
+        specs = {name: cast(Encoder, part).token_spec for name, part in self.encoders.items()}
+        self.fusion = _build(fusion_class, config.fusion, specs, config.width)
+        head_class = discovery.load(plait.heads, config.head.name, Head)  # type: ignore[type-abstract]
+        shape = HeadShape(
+            config.width, self.fusion.num_groups, config.action_horizon, data.action_dim
+        )
+        self.head = _build(head_class, config.head, shape)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Cameras the policy reads, in order."""
+        return self.data.cameras
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images in pixels."""
+        return self.data.image_size
+
+    @property
+    def action_horizon(self) -> int:
+        """Steps per action chunk."""
+        return self.config.action_horizon
+
+    @property
+    def observation_window(self) -> int:
+        """Past steps the policy sees."""
+        return self.data.observation_window
+
+    def fuse(self, observation: Observation) -> Fused:
+        """Encode and weave an observation."""
+        normalized = self.normalizer.normalize_proprio(observation.proprio)
+        observation = replace(observation, proprio=normalized)
+        tokens = {name: encoder(observation) for name, encoder in self.encoders.items()}
+        return cast(Fused, self.fusion(tokens))
+
+    def forward(self, batch: Batch) -> PolicyLoss:
+        """Return the training loss of a batch: the head's, plus what the fusion adds."""
+        fused = self.fuse(batch.observation)
+        chunk = batch.action_chunk
+        target = ActionChunk(self.normalizer.normalize_actions(chunk.actions), chunk.mask)
+        parts = {"action": self.head.loss(fused, target), **fused.losses}
+        return PolicyLoss(torch.stack(list(parts.values())).sum(), parts)
+
+    @torch.no_grad()
+    def predict(self, observation: Observation) -> ActionChunk:
+        """Predict an action chunk in the environment's own units.
+
+        Args:
+            observation: Images of the policy's cameras and size, any batch size.
+
+        Raises:
+            ShapeError: If a camera is missing or a shape does not fit this policy.
+            PlaitError: If the proprioception holds NaN or infinity.
+        """
+        self.check(observation)
+        was_training = self.training
+        self.eval()
+        actions = self.normalizer.unnormalize_actions(self.head.predict(self.fuse(observation)))
+        self.train(was_training)
+        return ActionChunk(actions, torch.ones(actions.shape[:2], dtype=torch.bool))
+
+    def check(self, observation: Observation) -> None:
+        """Refuse an observation that this policy cannot read."""
+        window, size = self.observation_window, self.image_size
+        for camera in self.cameras:
+            if camera not in observation.images:
+                raise UnknownNameError("camera", camera, observation.images)
+            found = tuple(observation.images[camera].shape[1:])
+            if found != (window, 3, size, size):
+                todo = f"Resize the images to {size}×{size}, or train with this size"
+                raise ShapeError(
+                    f"image of camera {camera!r}", found, (window, 3, size, size), todo
+                )
+        found = tuple(observation.proprio.shape[1:])
+        if found != (window, self.data.proprio_dim):
+            raise ShapeError("proprio", found, (window, self.data.proprio_dim))
+        present = observation.modality_mask[PROPRIO]
+        if not bool(torch.isfinite(observation.proprio[present]).all()):
+            raise PlaitError(
+                "the proprioception holds NaN or infinity; mask it where it is missing"
+            )
+
+    def num_parameters(self) -> int:
+        """Count all parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def save(self, folder: Path | str) -> None:
+        """Write `policy.json` and `policy.safetensors`, whole or not at all.
+
+        Raises:
+            OutputError: If the folder cannot be written.
+        """
+        folder = Path(folder)
+        data = {
+            "format_version": FORMAT_VERSION,
+            "plait_version": plait.__version__,
+            "config": asdict(self.config),
+            "data": asdict(self.data),
+        }
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+            try:
+                tensors = {k: v.contiguous() for k, v in self.state_dict().items()}
+                save_file(tensors, temporary / WEIGHTS_FILE)
+                (temporary / CONFIG_FILE).write_text(json.dumps(data, indent=2), encoding="utf-8")
+                temporary.chmod(0o755)
+                if folder.exists():
+                    shutil.rmtree(folder)
+                temporary.rename(folder)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"cannot save the policy to {folder}: {error}") from error
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Self:
+        """Read a policy that `save` wrote.
+
+        Raises:
+            CheckpointError: If it is missing, incomplete, or of another version.
+        """
+        folder = Path(folder)
+        data = _read_policy_json(folder)
+        try:
+            config = from_dict(PolicyConfig, data.get("config", {}))
+            spec = from_dict(DataSpec, data.get("data", {}))
+            normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
+            policy = cls(config, spec, normalizer)
+        except PlaitError as error:
+            raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
+        weights = folder / WEIGHTS_FILE
+        try:
+            policy.load_state_dict(load_file(weights))
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{weights}: no such file; the policy is incomplete") from error
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{weights}: not a whole safetensors file ({error}); copy or train it again"
+            ) from error
+        except RuntimeError as error:
+            first = str(error).strip().splitlines()[-1].strip()
+            raise CheckpointError(
+                f"{weights}: the weights do not fit {folder / CONFIG_FILE}: {first}"
+            ) from error
+        return policy.eval()
+
+
+def build_policy(config: PolicyConfig, data: DataSpec, normalizer: Normalizer, seed: int) -> Policy:
+    """Build a policy whose initial weights depend on `seed` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Policy(config, data, normalizer)
+
+
+def match_parameters(config: PolicyConfig, data: DataSpec, target: int) -> PolicyConfig:
+    """Choose the fusion's `hidden_dim` that brings the policy nearest to `target` parameters.
+
+    The count grows linearly with `hidden_dim`, so two small policies give the slope.
+    """
+
+    def count(hidden_dim: int) -> int:
+        with torch.device("meta"):
+            normalizer = Normalizer(proprio_dim=data.proprio_dim, action_dim=data.action_dim)
+            return Policy(_with_hidden_dim(config, hidden_dim), data, normalizer).num_parameters()
+
+    low, high = 8, 16
+    slope = (count(high) - count(low)) / (high - low)
+    hidden_dim = low + round((target - count(low)) / slope) if slope > 0 else low
+    # A multiple of 8 keeps vector units full; the rounding is far below the tolerance.
+    return _with_hidden_dim(config, max(low, round(hidden_dim / 8) * 8))
+
+
+def _with_hidden_dim(config: PolicyConfig, hidden_dim: int) -> PolicyConfig:
+    options = {**config.fusion.options, "hidden_dim": hidden_dim}
+    return replace(config, fusion=replace(config.fusion, options=options))
+
+
+def _build_encoder(
+    component: Component, modality: str, data: DataSpec, width: int, fusion: type[Fusion]
+) -> Encoder:
+    encoder = discovery.load(plait.encoders, component.name, Encoder)  # type: ignore[type-abstract]
+    if encoder.modality != modality:
+        raise OptionError(
+            f"the encoder {component.name!r} reads {encoder.modality}, so it cannot be used for "
+            f"{modality}"
+        )
+    level = fusion.level[modality]
+    if level not in get_args(Level):
+        raise OptionError(f"{fusion.__name__}.level[{modality!r}] is {level!r}, not a level")
+    return _build(encoder, component, data, width, level)
+
+
+def _build(kind: type[Any], component: Component, *arguments: object) -> Any:
+    """Construct a part, naming the options it has when given one that it lacks."""
+    parameters = inspect.signature(kind).parameters.values()
+    known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    for option in component.options:
+        if option not in known:
+            raise UnknownNameError(f"option of {component.name}", option, known)
+    return kind(*arguments, **component.options)
+
+
+def _read_policy_json(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise CheckpointError(
+            f"{path}: no such file; expected a folder that Policy.save wrote"
+        ) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: not valid JSON ({error})") from error
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format version {version}, written by Plait "
+            f"{data.get('plait_version', 'unknown') if isinstance(data, dict) else 'unknown'}; "
+            f"this Plait ({plait.__version__}) reads version {FORMAT_VERSION}. "
+            "Train the policy again, or use the Plait that wrote it"
+        )
+    return cast("dict[str, Any]", data)

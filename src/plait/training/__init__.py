@@ -1,0 +1,1 @@
+"""One training loop for everything: a step function, a short loop, exact resumption."""

@@ -1,0 +1,132 @@
+"""A resumable checkpoint: weights, their average, the optimiser's moments and the position.
+
+One safetensors file with its JSON in the header, so that one rename makes it whole. Data order,
+augmentation and dropout are pure functions of (seed, step): the step is all the position there is.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from plait.config import TrainingConfig, from_dict
+from plait.errors import CheckpointError, OutputError, PlaitError
+from plait.results import CurvePoint
+from plait.training.ema import ExponentialMovingAverage
+
+FORMAT_VERSION = "1"
+MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a training stands.
+
+    Attributes:
+        step: Steps done.
+        seconds: Wall time spent in them.
+        curve: Learning curve so far.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    curve: tuple[CurvePoint, ...] = ()
+
+
+class TrainingState:
+    """Everything of a training that changes, saved and restored together."""
+
+    def __init__(
+        self, module: nn.Module, optimizer: torch.optim.Optimizer, ema: ExponentialMovingAverage
+    ) -> None:
+        self.module = module
+        self.optimizer = optimizer
+        self.ema = ema
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"module.{k}": v for k, v in self.module.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.ema.state().items()}
+        for name, parameter in self.module.named_parameters():
+            moments = self.optimizer.state.get(parameter, {})
+            tensors |= {f"{key}.{name}": moments[key] for key in MOMENTS if key in moments}
+        return {key: value.detach().contiguous() for key, value in tensors.items()}
+
+    def save(self, path: Path, position: Position, config: TrainingConfig) -> None:
+        """Write the checkpoint under a temporary name, then rename.
+
+        Raises:
+            OutputError: If the folder cannot be written or the disk is full.
+        """
+        header = {
+            "format_version": FORMAT_VERSION,
+            "config": json.dumps(asdict(config)),
+            "position": json.dumps(asdict(position)),
+        }
+        temporary = path.with_name(f".{path.name}.partial")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(self._tensors(), temporary, metadata=header)
+            temporary.replace(path)
+        except (OSError, SafetensorError) as error:
+            temporary.unlink(missing_ok=True)
+            raise OutputError(f"cannot write the checkpoint {path}: {error}") from error
+
+    def load(self, path: Path, config: TrainingConfig) -> Position:
+        """Restore a checkpoint; without one, start at step 0.
+
+        Raises:
+            CheckpointError: If the file is damaged, of another version, or of other settings.
+        """
+        if not path.exists():
+            return Position()
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = file.metadata() or {}
+                position = _check_header(path, header, config)
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{path}: not a whole checkpoint ({error}); delete it to train from the start"
+            ) from error
+        self._restore(tensors)
+        return position
+
+    def _restore(self, tensors: Mapping[str, Tensor]) -> None:
+        def part(prefix: str) -> dict[str, Tensor]:
+            start = f"{prefix}."
+            return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+        self.module.load_state_dict(part("module"))
+        self.ema.load_state(part("ema"))
+        moments = {key: part(key) for key in MOMENTS}
+        for name, parameter in self.module.named_parameters():
+            if name in moments["step"]:
+                self.optimizer.state[parameter] = {key: moments[key][name] for key in MOMENTS}
+
+
+def _check_header(path: Path, header: Mapping[str, str], config: TrainingConfig) -> Position:
+    version = header.get("format_version")
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: checkpoint of version {version}, but this Plait reads {FORMAT_VERSION}; "
+            "delete it to train from the start"
+        )
+    saved: dict[str, Any] = json.loads(header["config"])
+    now = asdict(config)
+    changed = [key for key in now if saved.get(key) != now[key]]
+    if changed:
+        listed = ", ".join(f"{key} was {saved.get(key)}, is {now[key]}" for key in changed)
+        raise CheckpointError(
+            f"{path}: made with other settings ({listed}); use another output folder, or delete "
+            "this one to train from the start"
+        )
+    try:
+        return from_dict(Position, json.loads(header["position"]))
+    except PlaitError as error:
+        raise CheckpointError(f"{path}: {error}") from error

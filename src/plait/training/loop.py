@@ -1,0 +1,185 @@
+"""The training loop: `fit` calls one step function until the steps are done.
+
+Batch, augmentation and dropout of step k depend on (seed, k) alone, so a run that was interrupted
+and resumed ends with the same bits as one that was not.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from plait.config import TrainingConfig
+from plait.errors import PlaitError
+from plait.policy import Policy
+from plait.results import CurvePoint
+from plait.training.checkpoint import Position, TrainingState
+from plait.training.ema import ExponentialMovingAverage
+from plait.training.interrupt import GracefulStop
+from plait.training.metrics import MetricsLog
+from plait.training.optim import build_optimizer
+from plait.training.schedule import learning_rate
+from plait.types import Batch
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+METRICS_FILE = "metrics.jsonl"
+MAX_SEED = 2**63
+
+
+class TrainingInterruptedError(PlaitError):
+    """The training was asked to stop; its checkpoint is whole and the next call goes on."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What `fit` tells its caller after every step."""
+
+    step: int
+    num_steps: int
+    loss: float
+    validation_loss: float | None
+
+
+class Trainer:
+    """One policy with its optimiser, its average and its device.
+
+    Args:
+        policy: What is trained, in place.
+        config: How.
+    """
+
+    def __init__(self, policy: Policy, config: TrainingConfig) -> None:
+        self.config = config
+        self.accelerator = Accelerator(
+            mixed_precision="bf16" if config.precision == "bf16" else "no"
+        )
+        optimizer = build_optimizer(policy, config)
+        self.policy = policy
+        self.model, self.optimizer = self.accelerator.prepare(policy, optimizer)
+        self.ema = ExponentialMovingAverage(policy, config.ema_decay)
+        self.state = TrainingState(policy, optimizer, self.ema)
+
+    def step(self, index: int, batch: Batch) -> float:
+        """Take one optimiser step and return the loss.
+
+        Raises:
+            PlaitError: If the loss is not finite.
+        """
+        config = self.config
+        # Dropout, where a strategy has any, must not depend on how often a run was resumed.
+        torch.manual_seed((config.seed * 1_000_003 + index) % MAX_SEED)
+        rate = learning_rate(
+            index,
+            peak=config.learning_rate,
+            warmup_steps=config.warmup_steps,
+            num_steps=config.num_steps,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        loss = self.model(batch.to(self.accelerator.device)).total
+        value = float(loss)
+        if not math.isfinite(value):
+            raise PlaitError(
+                f"the loss is {value} at step {index}; lower the learning rate "
+                f"(now {config.learning_rate}) or look at the data with `plait inspect`"
+            )
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.ema.update(index)
+        return value
+
+    @torch.no_grad()
+    def validate(self, batches: Sequence[Batch]) -> float:
+        """Return the averaged weights' mean loss over fixed batches."""
+        self.policy.eval()
+        device = self.accelerator.device
+        with self.ema.applied():
+            losses = [self.policy(batch.to(device)).total for batch in batches]
+        return float(torch.stack(losses).mean())
+
+
+def fit(
+    policy: Policy,
+    batch_at: Callable[[int], Batch],
+    config: TrainingConfig,
+    *,
+    folder: Path,
+    validation: Sequence[Batch] = (),
+    on_progress: Callable[[Progress], None] | None = None,
+    tensorboard: bool = False,
+) -> Position:
+    """Train a policy in place; it ends with its averaged weights.
+
+    Args:
+        policy: What is trained.
+        batch_at: The batch of a step, a pure function of the step's index.
+        config: How it is trained.
+        folder: Where the checkpoint and the metrics go; an interrupted training goes on from it.
+        validation: Fixed batches of held-out episodes.
+        on_progress: Called after every step.
+        tensorboard: Also write TensorBoard event files.
+
+    Returns:
+        The final position, with the learning curve and the time spent.
+
+    Raises:
+        TrainingInterruptedError: On Ctrl-C, after the checkpoint is written.
+        CheckpointError: If the folder holds a checkpoint of other settings.
+        PlaitError: If the loss is not finite.
+    """
+    trainer = Trainer(policy, config)
+    checkpoint = folder / CHECKPOINT_FILE
+    position = trainer.state.load(checkpoint, config)
+    log = MetricsLog(folder / METRICS_FILE, resume_step=position.step, tensorboard=tensorboard)
+    with log, GracefulStop() as stop:
+        while position.step < config.num_steps:
+            position, progress = _advance(trainer, position, batch_at, validation, log)
+            if on_progress is not None:
+                on_progress(progress)
+            is_due = position.step % config.checkpoint_interval == 0
+            if is_due or stop.is_requested or position.step == config.num_steps:
+                log.flush()
+                trainer.state.save(checkpoint, position, config)
+            if stop.is_requested and position.step < config.num_steps:
+                raise TrainingInterruptedError(
+                    f"stopped at step {position.step} of {config.num_steps}; "
+                    "run the same command again to go on"
+                )
+    trainer.ema.copy_to_module()
+    policy.eval()
+    return position
+
+
+def _advance(
+    trainer: Trainer,
+    position: Position,
+    batch_at: Callable[[int], Batch],
+    validation: Sequence[Batch],
+    log: MetricsLog,
+) -> tuple[Position, Progress]:
+    """Take one step, and validate where it is due."""
+    config, index = trainer.config, position.step
+    start = time.perf_counter()
+    loss = trainer.step(index, batch_at(index))
+    seconds = position.seconds + time.perf_counter() - start
+    done = index + 1
+    position = replace(position, step=done, seconds=seconds)
+    values = {"loss": loss, "seconds": round(seconds, 3)}
+    validation_loss = None
+    if done % config.validation_interval == 0 or done == config.num_steps:
+        validation_loss = trainer.validate(validation) if validation else None
+        if validation_loss is not None:
+            values["validation_loss"] = validation_loss
+        point = CurvePoint(
+            step=done, train_loss=loss, validation_loss=validation_loss, seconds=seconds
+        )
+        position = replace(position, curve=(*position.curve, point))
+    log.write(done, values)
+    return position, Progress(done, config.num_steps, loss, validation_loss)

@@ -98,6 +98,39 @@ class TrainingConfig:
     checkpoint_interval: int = 500
 
 
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which demonstrations a policy learns from.
+
+    Attributes:
+        path: Folder of a LeRobot dataset.
+        cameras: Cameras to read; all of the dataset's where empty.
+        image_size: Height and width to resize to in pixels.
+        validation_fraction: Share of the episodes held out.
+        split_seed: Chooses the held-out episodes.
+    """
+
+    path: str
+    cameras: tuple[str, ...] = ()
+    image_size: int = 64
+    validation_fraction: float = 0.02
+    split_seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One training from beginning to end.
+
+    Attributes:
+        masked: Modalities hidden from the policy, in training and in evaluation: a control.
+    """
+
+    data: DataConfig
+    policy: PolicyConfig
+    training: TrainingConfig
+    masked: tuple[str, ...] = ()
+
+
 def to_json(value: object) -> str:
     """Write a configuration as indented JSON."""
     if not dataclasses.is_dataclass(value) or isinstance(value, type):

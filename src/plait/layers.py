@@ -31,7 +31,8 @@ class Attention(nn.Module):
     """Multi-head scaled dot-product attention over real keys only.
 
     `softmax(QKᵀ/√d)V` (Vaswani et al., 2017). A query with no real key receives zero, and masked
-    keys receive exactly zero gradient.
+    keys receive exactly zero gradient. Masked keys must be finite, which `Projection` sees to: a
+    weight of zero does not stop NaN.
 
     Args:
         width: Size of the token axis.
@@ -143,13 +144,16 @@ class AttentionPool(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.queries = nn.Parameter(torch.randn(num_queries, query_dim))
-        self.key = nn.Linear(width, query_dim)
+        # Without a bias: it would add the same to every logit, which a softmax does not see.
+        self.key = nn.Linear(width, query_dim, bias=False)
         self.value = nn.Linear(width, query_dim)
         self.out_dim = num_queries * query_dim
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "batch out_dim"]:
         """Return all queries' readings side by side; zero where no token is real."""
-        normed = self.norm(tokens.values)
+        # Filled first: a weight of zero does not stop NaN.
+        mask = tokens.mask.unsqueeze(-1).expand_as(tokens.values)
+        normed = self.norm(masked_fill(tokens.values, mask))
         logits_BQT = self.queries @ self.key(normed).transpose(-1, -2)
         logits_BQT = logits_BQT / math.sqrt(self.queries.shape[-1])
         weights = masked_softmax(logits_BQT, tokens.mask.unsqueeze(1).expand_as(logits_BQT))

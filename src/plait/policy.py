@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Self, cast, get_args
+from typing import Any, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -124,23 +124,34 @@ class Policy(nn.Module):
             observation: Images of the policy's cameras and size, any batch size.
 
         Raises:
-            ShapeError: If a camera is missing or a shape does not fit this policy.
-            PlaitError: If the proprioception holds NaN or infinity.
+            ShapeError: If a shape does not fit this policy.
+            PlaitError: If a camera is missing, an image is not uint8, or the proprioception holds
+                NaN or infinity.
         """
         self.check(observation)
         was_training = self.training
         self.eval()
         actions = self.normalizer.unnormalize_actions(self.head.predict(self.fuse(observation)))
         self.train(was_training)
-        return ActionChunk(actions, torch.ones(actions.shape[:2], dtype=torch.bool))
+        mask = torch.ones(actions.shape[:2], dtype=torch.bool, device=actions.device)
+        return ActionChunk(actions, mask)
 
     def check(self, observation: Observation) -> None:
         """Refuse an observation that this policy cannot read."""
         window, size = self.observation_window, self.image_size
         for camera in self.cameras:
             if camera not in observation.images:
-                raise UnknownNameError("camera", camera, observation.images)
-            found = tuple(observation.images[camera].shape[1:])
+                given = ", ".join(sorted(observation.images)) or "none"
+                raise PlaitError(
+                    f"the observation has no camera {camera!r} (it has: {given}); give every "
+                    "camera of the policy, and mark a broken one in camera_mask"
+                )
+            image = observation.images[camera]
+            if image.dtype != torch.uint8:
+                raise PlaitError(
+                    f"image of camera {camera!r} is {image.dtype}; expected uint8 in [0, 255]"
+                )
+            found = tuple(image.shape[1:])
             if found != (window, 3, size, size):
                 todo = f"Resize the images to {size}×{size}, or train with this size"
                 raise ShapeError(
@@ -163,7 +174,7 @@ class Policy(nn.Module):
         """Write `policy.json` and `policy.safetensors`, whole or not at all.
 
         Raises:
-            OutputError: If the folder cannot be written.
+            OutputError: If the folder cannot be written, or holds anything but a policy.
         """
         folder = Path(folder)
         data = {
@@ -173,6 +184,7 @@ class Policy(nn.Module):
             "data": asdict(self.data),
         }
         try:
+            _refuse_other_work(folder)
             folder.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
             try:
@@ -190,7 +202,7 @@ class Policy(nn.Module):
             raise OutputError(f"cannot save the policy to {folder}: {error}") from error
 
     @classmethod
-    def load(cls, folder: Path | str) -> Self:
+    def load(cls, folder: Path | str) -> "Policy":
         """Read a policy that `save` wrote.
 
         Raises:
@@ -229,6 +241,13 @@ def build_policy(config: PolicyConfig, data: DataSpec, normalizer: Normalizer, s
         return Policy(config, data, normalizer)
 
 
+def parameter_count(config: PolicyConfig, data: DataSpec) -> int:
+    """Count the parameters a policy would have, without making them."""
+    with torch.device("meta"):
+        normalizer = Normalizer(proprio_dim=data.proprio_dim, action_dim=data.action_dim)
+        return Policy(config, data, normalizer).num_parameters()
+
+
 def match_parameters(config: PolicyConfig, data: DataSpec, target: int) -> PolicyConfig:
     """Choose the fusion's `hidden_dim` that brings the policy nearest to `target` parameters.
 
@@ -236,9 +255,7 @@ def match_parameters(config: PolicyConfig, data: DataSpec, target: int) -> Polic
     """
 
     def count(hidden_dim: int) -> int:
-        with torch.device("meta"):
-            normalizer = Normalizer(proprio_dim=data.proprio_dim, action_dim=data.action_dim)
-            return Policy(_with_hidden_dim(config, hidden_dim), data, normalizer).num_parameters()
+        return parameter_count(_with_hidden_dim(config, hidden_dim), data)
 
     low, high = 8, 16
     slope = (count(high) - count(low)) / (high - low)
@@ -274,7 +291,20 @@ def _build(kind: type[Any], component: Component, *arguments: object) -> Any:
     for option in component.options:
         if option not in known:
             raise UnknownNameError(f"option of {component.name}", option, known)
-    return kind(*arguments, **component.options)
+    try:
+        return kind(*arguments, **component.options)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"cannot build {component.name}: {error}") from error
+
+
+def _refuse_other_work(folder: Path) -> None:
+    """Refuse to replace a folder that holds more than a policy."""
+    if folder.is_dir():
+        others = sorted({path.name for path in folder.iterdir()} - {CONFIG_FILE, WEIGHTS_FILE})
+        if others:
+            raise OutputError(
+                f"{folder} holds {others[0]}, which is no part of a policy; choose another folder"
+            )
 
 
 def _read_policy_json(folder: Path) -> dict[str, Any]:

@@ -132,6 +132,8 @@ class RunResult:
         fusion: Name of the strategy.
         control: None, `instruction_masked` or `images_masked`.
         seed: Training seed.
+        episodes: Rollouts in the suite it was trained for.
+        holdout_episodes: Rollouts on combinations never seen in training, where there are any.
         validation_action_error: Mean absolute error on held-out episodes, in action units.
     """
 
@@ -143,6 +145,7 @@ class RunResult:
     curve: tuple[CurvePoint, ...]
     episodes: tuple[EpisodeResult, ...]
     validation_action_error: float
+    holdout_episodes: tuple[EpisodeResult, ...] = ()
     pictures: tuple[RolloutPicture, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     machine: Machine
@@ -170,6 +173,7 @@ class ArmSummary:
         outcomes: How often each outcome occurred.
         seed_rates: Success rate of each training seed, in order.
         chance: Mean of 1 / num_candidates over the episodes: what guessing among objects gives.
+        holdout: Success on combinations never seen in training; None where not measured.
     """
 
     arm: str
@@ -182,6 +186,7 @@ class ArmSummary:
     chance: float
     cost: Cost
     validation_action_error: float
+    holdout: Rate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ token axis of a model), height, width_px, action_dim, proprio_dim. Every mask is
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
 
 import torch
 from jaxtyping import Bool, Float, Shaped, UInt8
@@ -135,7 +134,7 @@ class Batch:
     observation: Observation
     action_chunk: ActionChunk
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "Batch":
         """Move every tensor to a device; images stay uint8 on the way."""
 
         def move(tensor: Tensor) -> Tensor:

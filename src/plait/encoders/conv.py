@@ -6,7 +6,6 @@ the arithmetic small enough for a CPU. When it loses: photographs, where pretrai
 """
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from plait.config import DataSpec
@@ -23,12 +22,12 @@ class ConvEncoder(Encoder):
         data: Cameras, image size and window.
         width: Size of the token axis.
         level: `stem` or `features`.
-        stem_channels: Channels of the first convolution.
-        patch_size: Pixels a token spans along each axis; a multiple of 4.
+        stem_channels: Channels between the stem's convolutions; each of them halves the image, and
+            the last one makes tokens of size `width`.
         num_blocks: Residual convolutions of the trunk.
 
     Raises:
-        OptionError: If the image size is not a multiple of `patch_size`.
+        OptionError: If the image cannot be halved that often.
     """
 
     modality = VISION
@@ -39,23 +38,24 @@ class ConvEncoder(Encoder):
         width: int,
         level: Level,
         *,
-        stem_channels: int = 32,
-        patch_size: int = 8,
+        stem_channels: tuple[int, ...] = (24, 48),
         num_blocks: int = 2,
     ) -> None:
         nn.Module.__init__(self)
-        if patch_size % 4 or data.image_size % patch_size:
+        patch_size = 2 ** (len(stem_channels) + 1)
+        if data.image_size % patch_size:
             raise OptionError(
-                f"patch_size {patch_size} must be a multiple of 4 and divide the image size "
-                f"{data.image_size}"
+                f"{len(stem_channels)} stem channels make patches of {patch_size} pixels, which "
+                f"do not divide the image size {data.image_size}"
             )
         side = data.image_size // patch_size
         num_views = len(data.cameras) * data.observation_window
         self.cameras = data.cameras
         self.token_spec = TokenSpec(width, (side, side), num_views)
-        self.patchify = nn.Conv2d(3, stem_channels, 4, stride=4)
-        self.embed = nn.Conv2d(stem_channels, width, 3, stride=patch_size // 4, padding=1)
-        self.position = nn.Parameter(sinusoidal_grid(side, side, width))
+        self.stem = _strided_stem((3, *stem_channels, width))
+        # Without the norm, positions of unit size would drown what the young stem sees.
+        self.norm = nn.GroupNorm(1, width)
+        self.position = nn.Parameter(sinusoidal_grid(side, side, width) * 0.5)
         self.view_embedding = nn.Parameter(torch.randn(num_views, 1, width) * 0.02)
         trunk = [ResidualConv(width) for _ in range(num_blocks)] if level == "features" else []
         self.trunk = nn.ModuleList(trunk)
@@ -63,9 +63,8 @@ class ConvEncoder(Encoder):
     def forward(self, observation: Observation) -> Tokens:
         """Encode every view: `[batch, views * rows * columns, width]`."""
         views = torch.stack([observation.images[camera] for camera in self.cameras], dim=1)
-        pixels = views.flatten(0, 2).to(self.patchify.weight.dtype) / 64 - 2
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        grid = self.embed(F.gelu(self.patchify(pixels)))
+        pixels = views.flatten(0, 2).to(self.position.dtype) / 64 - 2
+        grid = self.norm(self.stem(pixels.contiguous(memory_format=torch.channels_last)))
         tokens = Tokens(self._mark_position(grid), self._mask(observation))
         if len(self.trunk):
             grid = tokens_to_grid(tokens.values, self.token_spec)
@@ -87,3 +86,13 @@ class ConvEncoder(Encoder):
     def _tokens_per_camera(self) -> int:
         rows, columns = self.token_spec.grid or (1, 1)
         return self.token_spec.num_views // len(self.cameras) * rows * columns
+
+
+def _strided_stem(channels: tuple[int, ...]) -> nn.Sequential:
+    """Overlapping 3×3 convolutions of stride 2: edges and shapes survive the halving."""
+    layers: list[nn.Module] = []
+    for index in range(len(channels) - 1):
+        if index:
+            layers.append(nn.GELU())
+        layers.append(nn.Conv2d(channels[index], channels[index + 1], 3, stride=2, padding=1))
+    return nn.Sequential(*layers)

@@ -74,7 +74,10 @@ class WordEncoder(Encoder):
     def forward(self, observation: Observation) -> Tokens:
         """Encode the instructions: `[batch, words, width]`, words up to the longest one."""
         present = observation.modality_mask[LANGUAGE]
-        ids = self.tokenize(observation.instruction).to(present.device)
+        # An absent instruction is not read: it may be empty or hold words nobody knows.
+        pairs = zip(observation.instruction, present.tolist(), strict=True)
+        texts = tuple(text if is_present else "" for text, is_present in pairs)
+        ids = self.tokenize(texts).to(present.device)
         mask = (ids != PADDING) & present.unsqueeze(-1)
         values = self.embedding(ids) + self.position[: ids.shape[1]]
         return self.trunk(Tokens(values, mask))

@@ -15,9 +15,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from plait.errors import OptionError
 from plait.heads.base import Head, HeadShape
 from plait.layers import MLP, AttentionPool
-from plait.masks import masked_mean_all
+from plait.masks import masked_fill, masked_mean_all
 from plait.types import ActionChunk, Fused
 
 
@@ -31,6 +32,9 @@ class RegressionHead(Head):
         query_dim: Size of each query's reading.
         loss: `huber` (quadratic below `huber_delta`, linear above) or `l1`.
         huber_delta: Where the Huber loss turns linear, in normalised action units.
+
+    Raises:
+        OptionError: If `loss` is neither.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class RegressionHead(Head):
         huber_delta: float = 0.1,
     ) -> None:
         nn.Module.__init__(self)
+        if loss not in ("huber", "l1"):
+            raise OptionError(f"loss must be 'huber' or 'l1', but is {loss!r}")
         self.chunk_shape = (shape.action_horizon, shape.action_dim)
         self.huber_delta = huber_delta
         self.loss_name = loss
@@ -59,13 +65,14 @@ class RegressionHead(Head):
     def loss(self, fused: Fused, target: ActionChunk) -> Float[Tensor, ""]:
         """Return the mean error over the real steps and all action dimensions."""
         predicted = self.predict(fused)
+        mask = target.mask.unsqueeze(-1).expand_as(predicted)
+        # Filled before the error is taken: masked after it, NaN would still reach the gradient.
+        actions = masked_fill(target.actions, mask)
         if self.loss_name == "l1":
-            error = (predicted - target.actions).abs()
+            error = (predicted - actions).abs()
         else:
-            error = F.huber_loss(
-                predicted, target.actions, delta=self.huber_delta, reduction="none"
-            )
-        return masked_mean_all(error, target.mask.unsqueeze(-1).expand_as(error))
+            error = F.huber_loss(predicted, actions, delta=self.huber_delta, reduction="none")
+        return masked_mean_all(error, mask)
 
     def predict(self, fused: Fused) -> Float[Tensor, "batch horizon action_dim"]:
         """Return the weighted sum of the groups' bounded predictions."""

@@ -94,7 +94,13 @@ class TrainingState:
             raise CheckpointError(
                 f"{path}: not a whole checkpoint ({error}); delete it to train from the start"
             ) from error
-        self._restore(tensors)
+        try:
+            self._restore(tensors)
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{path}: made by a policy of other parts or sizes; use another output folder, or "
+                "delete this one to train from the start"
+            ) from error
         return position
 
     def _restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -107,7 +113,9 @@ class TrainingState:
         moments = {key: part(key) for key in MOMENTS}
         for name, parameter in self.module.named_parameters():
             if name in moments["step"]:
-                self.optimizer.state[parameter] = {key: moments[key][name] for key in MOMENTS}
+                self.optimizer.state[parameter] = {
+                    key: moments[key][name].to(parameter.device) for key in MOMENTS
+                }
 
 
 def _check_header(path: Path, header: Mapping[str, str], config: TrainingConfig) -> Position:

@@ -82,7 +82,7 @@ class Trainer:
             group["lr"] = rate
         self.model.train()
         loss = self.model(batch.to(self.accelerator.device)).total
-        value = float(loss)
+        value = loss.item()
         if not math.isfinite(value):
             raise PlaitError(
                 f"the loss is {value} at step {index}; lower the learning rate "

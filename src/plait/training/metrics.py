@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from plait.errors import OutputError, PlaitError
 
@@ -43,7 +43,7 @@ class MetricsLog:
         """Hand everything written so far to the operating system."""
         self._file.flush()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "MetricsLog":
         """Use as a context that closes the file."""
         return self
 

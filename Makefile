@@ -1,0 +1,39 @@
+# `make compare` runs the main job, `make test` the tests. Both set everything up first.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# One thread a process: small models lose more to waiting threads than they gain.
+export OMP_NUM_THREADS = 1
+
+.PHONY: compare test lint types layers check clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make compare   train every fusion strategy on the built-in tabletop, write one report"
+	@echo "make test      run the tests"
+	@echo "make check     tests, linter, type checker and import layers"
+
+$(BIN)/.installed: pyproject.toml scripts/setup.sh
+	sh scripts/setup.sh "$(PYTHON)" "$(VENV)"
+	@touch $@
+
+compare: $(BIN)/.installed
+	$(BIN)/plait compare --out outputs/compare
+
+test: $(BIN)/.installed
+	$(BIN)/python -m pytest -n 2
+
+lint: $(BIN)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(BIN)/.installed
+	$(BIN)/mypy
+
+layers: $(BIN)/.installed
+	$(BIN)/lint-imports
+
+check: test lint types layers
+
+clean:
+	rm -rf $(VENV) outputs

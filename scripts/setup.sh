@@ -1,0 +1,26 @@
+#!/bin/sh
+# Make a virtual environment and install Plait with what its tests need.
+#   sh scripts/setup.sh PYTHON VENV
+# A CPU build of PyTorch is installed first where one can be had: it is a tenth of the size of the
+# CUDA build that the default index serves on Linux. An installed PyTorch is left as it is.
+set -eu
+python=$1
+venv=$2
+
+"$python" - <<'PY' || exit 1
+import sys
+if sys.version_info < (3, 11):
+    sys.exit(f"Plait needs Python 3.11 or newer, but this is {sys.version.split()[0]}; "
+             "name another with: make PYTHON=python3.12 ...")
+PY
+
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+pip="$venv/bin/python -m pip --disable-pip-version-check"
+
+if ! "$venv/bin/python" -c "import torch" 2>/dev/null; then
+  # "+cpu" names the CPU build itself, so that no index can answer with a larger one.
+  $pip install --quiet --retries 0 --timeout 15 "torch==2.13.0+cpu" \
+    --extra-index-url https://download.pytorch.org/whl/cpu 2>/dev/null ||
+    echo "no CPU build of PyTorch found; the default build will be installed"
+fi
+$pip install --quiet --editable ".[dev]"

@@ -1,0 +1,360 @@
+"""The command line: thin. It reads options, calls Plait, prints a table, and turns errors into
+one clear sentence and exit code 2.
+"""
+
+import errno
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from tyro.conf import Positional, arg, subcommand
+
+from plait.errors import OptionError, PlaitError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare:
+    """Train every fusion strategy on the same data, evaluate in closed loop, write one report."""
+
+    preset: str = "default"
+    """default (minutes), smoke (the whole path in a minute), or full (hours)."""
+    env: str | None = None
+    """Environment to evaluate in, and to record in where no data is given, e.g. tabletop/pick."""
+    data: Path | None = None
+    """Folder of a LeRobot dataset to train on; recorded from the scripted expert if absent."""
+    fusion: str | None = None
+    """Strategies, separated by commas; module:Class is one of your own."""
+    cameras: str | None = None
+    """Cameras the policies see, separated by commas."""
+    seeds: int | None = None
+    """Trainings per strategy."""
+    episodes: int | None = None
+    """Evaluation scenes per strategy and seed."""
+    demonstrations: int | None = None
+    """Episodes to record where no data is given."""
+    steps: int | None = None
+    """Optimiser steps of every training."""
+    budget: str | None = None
+    """Wall time for all trainings together, e.g. 10m; sets the steps by timing a few of them."""
+    controls: bool = True
+    """Train the best strategy again with the instruction, and with the images, masked."""
+    seed: int = 0
+    """First seed; the same seed gives the same numbers on the same machine."""
+    workers: int | None = None
+    """Runs trained side by side; one a core by default."""
+    out: Path = Path("outputs/compare")
+    """Folder of everything; a call that finds work done there goes on from it."""
+    json: bool = False
+    """Print the results as JSON."""
+
+    def run(self) -> None:
+        """Run the comparison and print its ranking."""
+        from plait.compare import compare, preset
+        from plait.compare.console import console
+        from plait.compare.settings import parse_duration
+        from plait.compare.sweep import REPORT_FILE
+        from plait.report.conclusions import conclude
+        from plait.report.tables import ranking_table
+
+        settings = preset(self.preset)
+        given = {
+            "env": self.env,
+            "data": None if self.data is None else str(self.data),
+            "fusions": _names(self.fusion),
+            "cameras": _names(self.cameras),
+            "num_seeds": self.seeds,
+            "num_evaluation_episodes": self.episodes,
+            "num_demonstrations": self.demonstrations,
+            "seed": self.seed,
+            "has_controls": self.controls,
+        }
+        settings = replace(settings, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+        if self.steps is not None:
+            settings = replace(settings, training=replace(settings.training, num_steps=self.steps))
+        results = compare(
+            settings,
+            self.out,
+            preset=self.preset,
+            num_workers=self.workers,
+            budget_seconds=None if self.budget is None else parse_duration(self.budget),
+            command="plait " + " ".join(sys.argv[1:]),
+        )
+        report = self.out / REPORT_FILE
+        if self.json:
+            _print_json(asdict(results))
+        else:
+            console.print(ranking_table(results))
+            for sentence in conclude(results):
+                console.print(f"• {sentence}")
+        console.print(f"report: {report}  ({results.total_seconds / 60:.1f} minutes)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Record demonstrations of the scripted expert as a LeRobot v3 dataset."""
+
+    env: str = "tabletop/pick"
+    """Environment id, e.g. tabletop/pick."""
+    episodes: int = 100
+    """Episodes to record."""
+    out: Path
+    """Folder of the dataset; an interrupted recording goes on in it."""
+    noise: float = 0.3
+    """Share of the steps with injected noise, so that recoveries are seen."""
+    cameras: str = "base,wrist"
+    """Cameras to record, separated by commas."""
+    image_size: int = 64
+    """Height and width of the images in pixels."""
+    storage: str = "image"
+    """image (PNG, lossless) or video (h264)."""
+    seed: int = 0
+    """Seed of the first scene."""
+    workers: int | None = None
+    """Processes; one a core by default."""
+    json: bool = False
+    """Print a summary as JSON."""
+
+    def run(self) -> None:
+        """Record, with a progress bar."""
+        from plait.compare.demonstrations import record_demonstrations
+
+        summary = record_demonstrations(
+            self.env,
+            self.out,
+            num_episodes=self.episodes,
+            noise=self.noise,
+            cameras=_names(self.cameras) or (),
+            image_size=self.image_size,
+            storage=self.storage,
+            seed=self.seed,
+            num_workers=self.workers,
+        )
+        _print_summary(summary, as_json=self.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train one policy on a LeRobot dataset."""
+
+    data: Path
+    """Folder of the dataset."""
+    fusion: str = "film"
+    """Fusion strategy, or module:Class."""
+    out: Path = Path("outputs/train")
+    """Folder of the checkpoint, the metrics and the policy."""
+    cameras: str | None = None
+    """Cameras to read, separated by commas; all by default."""
+    image_size: int = 64
+    """Height and width to resize to in pixels."""
+    width: int = 64
+    """Size of the token axis."""
+    action_horizon: int = 4
+    """Steps per action chunk."""
+    steps: int = 2000
+    """Optimiser steps."""
+    batch_size: int = 128
+    """Samples a step."""
+    learning_rate: float = 2e-3
+    """Peak of the schedule."""
+    precision: str = "fp32"
+    """fp32 or bf16."""
+    seed: int = 0
+    """Of weights, data order and augmentation."""
+    tensorboard: bool = False
+    """Also write TensorBoard event files."""
+    json: bool = False
+    """Print a summary as JSON."""
+
+    def run(self) -> None:
+        """Train, with a progress bar."""
+        from plait.compare.single import train_one
+        from plait.config import (
+            Component,
+            DataConfig,
+            PolicyConfig,
+            RunConfig,
+            TrainingConfig,
+        )
+
+        data = DataConfig(
+            path=str(self.data), cameras=_names(self.cameras) or (), image_size=self.image_size
+        )
+        policy = PolicyConfig(
+            fusion=Component(name=self.fusion),
+            width=self.width,
+            action_horizon=self.action_horizon,
+        )
+        training = TrainingConfig(
+            num_steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            precision=self.precision,
+            seed=self.seed,
+        )
+        run = RunConfig(data=data, policy=policy, training=training)
+        summary = train_one(run, self.out, tensorboard=self.tensorboard)
+        _print_summary(summary, as_json=self.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Roll a policy out in closed loop: success per task with 95 % intervals."""
+
+    policy: Positional[Path]
+    """Folder that Policy.save wrote."""
+    env: str = "tabletop/touch"
+    """Environment id."""
+    episodes: int = 100
+    """Scenes."""
+    execution_horizon: int = 2
+    """Steps of a chunk executed before the next look."""
+    mask: str | None = None
+    """Modalities hidden from the policy, separated by commas."""
+    seed: int = 1_000_000
+    """Seed of the first scene."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def run(self) -> None:
+        """Evaluate and print the rates."""
+        from plait.compare.console import console
+        from plait.compare.single import evaluate_one, evaluation_table
+
+        summary = evaluate_one(
+            self.policy,
+            self.env,
+            num_episodes=self.episodes,
+            execution_horizon=self.execution_horizon,
+            masked=_names(self.mask) or (),
+            seed=self.seed,
+        )
+        if self.json:
+            _print_json(summary)
+        else:
+            console.print(evaluation_table(summary))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Write the report of a finished comparison again."""
+
+    folder: Positional[Path] = Path("outputs/compare")
+    """Folder of the comparison."""
+
+    def run(self) -> None:
+        """Read results.json and write report.html beside it."""
+        from plait.compare.sweep import REPORT_FILE, RESULTS_FILE
+        from plait.report import write_report
+
+        path = write_report(self.folder / RESULTS_FILE, self.folder / REPORT_FILE)
+        _stderr(f"report: {path}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """List the strategies, encoders, heads and environments there are."""
+
+    json: bool = False
+    """Print as JSON."""
+
+    def run(self) -> None:
+        """Print the names by kind."""
+        import plait.encoders
+        import plait.fusion
+        import plait.heads
+        from plait.discovery import available
+        from plait.envs import available_suites
+
+        names = {
+            "fusion": available(plait.fusion),
+            "encoders": available(plait.encoders),
+            "heads": available(plait.heads),
+            "environments": list(available_suites()),
+        }
+        _print_summary(names, as_json=self.json)
+
+
+Command = (
+    Annotated[Compare, subcommand("compare")]
+    | Annotated[Record, subcommand("record")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Report, subcommand("report")]
+    | Annotated[List, subcommand("list")]
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    command = tyro.cli(
+        Command,  # type: ignore[arg-type]
+        prog="plait",
+        description="Weave vision, language and action into one robot policy.",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
+    )
+    return _guard(command.run)
+
+
+def _guard(run: Callable[[], None]) -> int:
+    """Turn what a user can act on into one sentence; let bugs keep their traceback."""
+    try:
+        run()
+    except PlaitError as error:
+        _stderr(f"plait: {error}")
+        return USER_ERROR
+    except KeyboardInterrupt:
+        _stderr("plait: stopped; run the same command again to go on")
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in OUT_OF_SPACE:
+            raise
+        _stderr(f"plait: the disk is full ({error.filename or 'while writing'}); free some space")
+        return USER_ERROR
+    return 0
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Split a comma-separated option."""
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise OptionError(f"{text!r} names nothing; give one or more names separated by commas")
+    return names
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+
+
+def _print_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print names and values as a table, or as JSON."""
+    if as_json:
+        _print_json(summary)
+        return
+    from rich.table import Table
+
+    from plait.compare.console import console
+
+    table = Table(show_header=False)
+    for name, value in summary.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        table.add_row(name, text)
+    console.print(table)
+
+
+def _stderr(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

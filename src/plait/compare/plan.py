@@ -1,0 +1,155 @@
+"""The plan of a comparison, settled before anything is trained and kept in `plan.json`.
+
+A later call in the same folder must ask for the same comparison; it then finds the same number of
+steps, however fast the machine is by then.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from plait.compare.budget import steps_within
+from plait.compare.settings import CompareSettings
+from plait.config import Component, DataSpec, PolicyConfig
+from plait.data.dataset import Demonstrations
+from plait.envs import make_env
+from plait.errors import DataError, OptionError, OutputError, ShapeError, UnknownNameError
+from plait.policy import match_parameters, parameter_count
+from plait.results import write_text_atomically
+from plait.training.run import describe_data
+
+PLAN_FILE = "plan.json"
+PARAMETER_TOLERANCE = 0.15
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be trained, on what.
+
+    Attributes:
+        settings: With the final number of steps.
+        data_path: Folder of the demonstrations.
+        data: The demonstrations, open.
+        policies: Per strategy, the policy matched in size.
+    """
+
+    settings: CompareSettings
+    data_path: Path
+    data: Demonstrations
+    policies: Mapping[str, PolicyConfig]
+
+
+def make_plan(
+    settings: CompareSettings,
+    out: Path,
+    data_path: Path,
+    data: Demonstrations,
+    *,
+    num_workers: int,
+    budget_seconds: float | None,
+) -> Plan:
+    """Match the policies in size and settle the number of steps.
+
+    Raises:
+        OutputError: If the folder holds another comparison.
+        OptionError: If a strategy cannot be brought to the common size.
+    """
+    policies = match_sizes(settings, describe_data(data, settings.image_size))
+    saved = _read(out / PLAN_FILE)
+    wanted = _wanted(settings, data.fingerprint, budget_seconds)
+    if saved is not None:
+        _refuse_other(out, saved["wanted"], wanted)
+        num_steps = int(saved["num_steps"])
+    elif budget_seconds is not None:
+        num_steps = steps_within(budget_seconds, settings, policies, data_path, data, num_workers)
+    else:
+        num_steps = settings.training.num_steps
+    if saved is None:
+        text = json.dumps({"wanted": wanted, "num_steps": num_steps}, indent=2)
+        write_text_atomically(out / PLAN_FILE, text + "\n")
+    training = replace(settings.training, num_steps=num_steps)
+    return Plan(replace(settings, training=training), data_path, data, policies)
+
+
+def match_sizes(settings: CompareSettings, spec: DataSpec) -> dict[str, PolicyConfig]:
+    """Give every strategy the number of parameters of the reference policy, within 15 %.
+
+    Raises:
+        OptionError: If a strategy cannot be brought to that size.
+    """
+    target = parameter_count(settings.policy, spec)
+    policies = {}
+    for name in settings.fusions:
+        is_reference = name == settings.policy.fusion.name
+        options = settings.policy.fusion.options if is_reference else {}
+        policy = replace(settings.policy, fusion=Component(name=name, options=options))
+        policy = match_parameters(policy, spec, target)
+        count = parameter_count(policy, spec)
+        if abs(count - target) > PARAMETER_TOLERANCE * target:
+            raise OptionError(
+                f"the strategy {name!r} has {count:,} parameters and cannot be brought within "
+                f"{PARAMETER_TOLERANCE:.0%} of {target:,}, the size of the others: its hidden_dim "
+                "must scale its size"
+            )
+        policies[name] = policy
+    return policies
+
+
+def check_environment(env_name: str, settings: CompareSettings, data: Demonstrations) -> None:
+    """Refuse an environment that the policies could not act in, before they are trained.
+
+    Raises:
+        UnknownNameError: If the environment, or a camera in it, does not exist.
+        ShapeError: If the state or the action has another size than in the demonstrations.
+    """
+    options: dict[str, Any] = {"image_size": settings.image_size}
+    env = make_env(env_name, **options)
+    try:
+        observation, _ = env.reset(seed=0)
+        action_dim = env.action_space.shape[0] if env.action_space.shape else 0
+    finally:
+        env.close()
+    for camera in data.cameras:
+        if camera not in observation["images"]:
+            raise UnknownNameError(f"camera of {env_name}", camera, observation["images"])
+    todo = f"These demonstrations are not of {env_name}; name theirs with --env"
+    found = (data.proprio_dim, data.action_dim)
+    expected = (len(observation["proprio"]), action_dim)
+    if found != expected:
+        raise ShapeError("(state, action) of the demonstrations", found, expected, todo)
+
+
+def _wanted(
+    settings: CompareSettings, fingerprint: str, budget_seconds: float | None
+) -> dict[str, Any]:
+    """Collect what must not change between two calls; a budget replaces the number of steps."""
+    wanted: dict[str, Any] = json.loads(json.dumps(asdict(settings)))
+    wanted["budget_seconds"] = budget_seconds
+    wanted["fingerprint"] = fingerprint
+    if budget_seconds is not None:
+        wanted["training"]["num_steps"] = None
+    return wanted
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(path, f"not valid JSON ({error})", "a saved plan") from error
+    if not isinstance(plan, dict) or not {"wanted", "num_steps"} <= plan.keys():
+        raise DataError(path, "no plan", "the fields 'wanted' and 'num_steps'")
+    return plan
+
+
+def _refuse_other(out: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    changed = [key for key in wanted if saved.get(key) != wanted[key]]
+    if not changed:
+        return
+    listed = "; ".join(f"{key} was {saved.get(key)!r}, is {wanted[key]!r}" for key in changed)
+    raise OutputError(
+        f"{out} holds another comparison ({listed}). Choose another folder with --out, or delete it"
+    )

@@ -1,0 +1,176 @@
+"""The sweep: demonstrations → every strategy × seed → controls → pictures → results and report.
+
+Everything can be resumed: the recording, each training, and every finished run.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from plait.compare.arm import RESULT_FILE, ArmJob
+from plait.compare.console import job_progress, progress_bar
+from plait.compare.demonstrations import record_demonstrations
+from plait.compare.gallery import add_pictures
+from plait.compare.plan import Plan, check_environment, make_plan
+from plait.compare.settings import CONTROLS, Arm, CompareSettings
+from plait.compare.workers import JobUpdate, run_jobs
+from plait.data.dataset import Demonstrations
+from plait.envs import make_env
+from plait.evaluation.statistics import compare_pairs, summarise_arms
+from plait.report import write_report
+from plait.results import (
+    Comparison,
+    DatasetSummary,
+    RunResult,
+    describe_machine,
+    load_result,
+    save_result,
+)
+
+RESULTS_FILE = "results.json"
+REPORT_FILE = "report.html"
+DATA_FOLDER = "data"
+RUNS_FOLDER = "runs"
+
+
+def compare(
+    settings: CompareSettings,
+    out: Path,
+    *,
+    preset: str = "default",
+    num_workers: int | None = None,
+    budget_seconds: float | None = None,
+    command: str = "plait.compare(...)",
+) -> Comparison:
+    """Train every strategy on the same data, evaluate all on the same scenes, write one report.
+
+    Args:
+        settings: What is compared, and how.
+        out: Folder of everything; a call that finds work done there goes on from it.
+        preset: Name of the preset, for the record.
+        num_workers: Runs side by side, one thread each; one a core where None.
+        budget_seconds: Wall time for all trainings together; sets the number of steps.
+        command: What was typed, for the record.
+
+    Returns:
+        The comparison, as saved in `out/results.json`; the report is `out/report.html`.
+
+    Raises:
+        PlaitError: Of the options, the data or the output folder.
+        KeyboardInterrupt: On Ctrl-C; the next call goes on.
+    """
+    start = time.monotonic()
+    settings.validate()
+    num_workers = num_workers or os.cpu_count() or 1
+    plan = _plan(settings, out, num_workers, budget_seconds)
+    seeds = range(settings.seed, settings.seed + settings.num_seeds)
+    arms = [Arm(fusion=name) for name in settings.fusions]
+    jobs = [_job(plan, out, arm, seed) for seed in seeds for arm in arms]
+    _run(jobs, num_workers)
+    if settings.has_controls:
+        # The controls are the best strategy's own network: a control of a poor one shows nothing.
+        best = summarise_arms(_results(jobs))[0].fusion
+        masked = [Arm(fusion=best, control=control) for control in CONTROLS]
+        controls = [_job(plan, out, arm, seed) for seed in seeds for arm in masked]
+        _run(controls, num_workers)
+        jobs += controls
+    results = add_pictures(jobs)
+    comparison = Comparison(
+        title=f"Plait: {len(arms)} fusion strategies on {settings.env}",
+        command=command,
+        env=settings.env,
+        preset=preset,
+        is_meaningful=settings.is_meaningful,
+        dataset=_describe_dataset(plan, is_recorded_here=settings.data is None),
+        arms=summarise_arms(results),
+        comparisons=compare_pairs(results),
+        runs=tuple(str(job.folder.relative_to(out)) for job in jobs),
+        settings=asdict(plan.settings),
+        total_seconds=time.monotonic() - start,
+        machine=describe_machine(),
+    )
+    save_result(out / RESULTS_FILE, comparison)
+    write_report(out / RESULTS_FILE, out / REPORT_FILE)
+    return comparison
+
+
+def _plan(
+    settings: CompareSettings, out: Path, num_workers: int, budget_seconds: float | None
+) -> Plan:
+    """Get the demonstrations, and settle everything that can go wrong before training."""
+    make_env(settings.env).close()
+    if settings.holdout_env is not None:
+        make_env(settings.holdout_env).close()
+    data_path = out / DATA_FOLDER
+    if settings.data is not None:
+        data_path = Path(settings.data)
+    else:
+        record_demonstrations(
+            settings.env,
+            data_path,
+            num_episodes=settings.num_demonstrations,
+            noise=settings.noise,
+            cameras=settings.cameras,
+            image_size=settings.image_size,
+            seed=settings.seed,
+            num_workers=num_workers,
+        )
+    with progress_bar("decode images", 1) as show:
+        data = Demonstrations.open(
+            data_path,
+            cameras=settings.cameras or None,
+            image_size=settings.image_size,
+            action_horizon=settings.policy.action_horizon,
+            on_progress=show,
+        )
+    check_environment(settings.env, settings, data)
+    return make_plan(
+        settings, out, data_path, data, num_workers=num_workers, budget_seconds=budget_seconds
+    )
+
+
+def _job(plan: Plan, out: Path, arm: Arm, seed: int) -> ArmJob:
+    folder = out / RUNS_FOLDER / arm.folder / f"seed-{seed}"
+    policy = plan.policies[arm.fusion]
+    return ArmJob(plan.settings, arm, seed, str(plan.data_path), policy, folder)
+
+
+def _run(jobs: Sequence[ArmJob], num_workers: int) -> None:
+    """Run what is not done yet, one bar a run and one for all."""
+    waiting = [job for job in jobs if not (job.folder / RESULT_FILE).exists()]
+    if not waiting:
+        return
+    with job_progress() as progress:
+        overall = progress.add_task("all runs", total=len(waiting), stage="", note="")
+        tasks = [
+            progress.add_task(f"{job.arm.name}, seed {job.seed}", total=1, stage="waits", note="")
+            for job in waiting
+        ]
+        fractions = [0.0] * len(waiting)
+
+        def on_update(update: JobUpdate) -> None:
+            fractions[update.job] = update.fraction
+            progress.update(
+                tasks[update.job], completed=update.fraction, stage=update.stage, note=update.note
+            )
+            progress.update(overall, completed=sum(fractions))
+
+        run_jobs(waiting, num_workers, on_update)
+
+
+def _results(jobs: Sequence[ArmJob]) -> list[RunResult]:
+    return [load_result(job.folder / RESULT_FILE, RunResult) for job in jobs]
+
+
+def _describe_dataset(plan: Plan, *, is_recorded_here: bool) -> DatasetSummary:
+    return DatasetSummary(
+        path=str(plan.data_path),
+        fingerprint=plan.data.fingerprint,
+        num_episodes=plan.data.num_episodes,
+        num_steps=plan.data.num_steps,
+        cameras=tuple(plan.data.cameras),
+        tasks=tuple(plan.data.instructions),
+        is_recorded_here=is_recorded_here,
+    )

@@ -1,0 +1,1 @@
+"""How a trained policy is judged: rollouts, statistics, offline error, cost, diagnostics."""

@@ -1,0 +1,176 @@
+"""Moving pictures of rollouts, for a report: which scenes to show, and showing them.
+
+Scenes are played again after the evaluation rather than filmed during it: rendering every episode
+would cost more than the evaluation itself.
+"""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+from PIL import Image
+
+from plait.errors import PlaitError
+from plait.evaluation.files import write_bytes_atomically
+from plait.evaluation.rollout import Environment, evaluate_policy
+from plait.execution import PredictsChunks
+from plait.results import EpisodeResult, RolloutPicture
+
+FOLDER = "rollouts"
+FRAMES_PER_SECOND = 10
+LAST_FRAME_MS = 1000
+MAX_SIDE_PX = 256
+MAX_BYTES = 150_000
+# Tried in this order until a file is small enough: WebP quality, and which share of the frames.
+ENCODINGS = ((75, 1), (50, 1), (50, 2), (30, 2), (20, 4))
+
+Frame = UInt8[ndarray, "height width_px 3"]
+
+
+def choose_scenes(
+    episodes: Mapping[str, Sequence[EpisodeResult]], *, num_successes: int, num_failures: int
+) -> dict[str, tuple[int, ...]]:
+    """Choose the scenes to show of every arm: some it solved, then some it did not.
+
+    Scenes on which the arms disagree come first, the more evenly the better, and all arms choose
+    by the same order, so the same scene tends to be shown for each of them.
+
+    Args:
+        episodes: Per arm, the results of its evaluation.
+        num_successes: Most solved scenes to show of an arm.
+        num_failures: Most failed scenes to show of an arm.
+
+    Returns:
+        Per arm, scene seeds.
+    """
+    votes: dict[int, list[bool]] = {}
+    for results in episodes.values():
+        for result in results:
+            votes.setdefault(result.seed, []).append(result.success)
+
+    def interest(result: EpisodeResult) -> tuple[int, int]:
+        successes = sum(votes[result.seed])
+        return -successes * (len(votes[result.seed]) - successes), result.seed
+
+    chosen = {}
+    for arm, results in episodes.items():
+        ranked = sorted(results, key=interest)
+        solved = [result.seed for result in ranked if result.success][:num_successes]
+        failed = [result.seed for result in ranked if not result.success][:num_failures]
+        chosen[arm] = tuple(solved + failed)
+    return chosen
+
+
+def record_pictures(
+    policy: PredictsChunks,
+    make_env: Callable[[], Environment],
+    seeds: Sequence[int],
+    folder: Path,
+    *,
+    execution_horizon: int,
+    ensemble_decay: float | None = None,
+    masked_modalities: Sequence[str] = (),
+) -> tuple[RolloutPicture, ...]:
+    """Play scenes again and write an animated WebP of each into `folder/rollouts`.
+
+    Args:
+        policy: Anything that predicts chunks.
+        make_env: Makes an environment whose `render()` returns an RGB array.
+        seeds: Scenes to show.
+        folder: Folder of the result that will name the pictures.
+        execution_horizon: As in the evaluation.
+        ensemble_decay: As in the evaluation.
+        masked_modalities: As in the evaluation.
+
+    Returns:
+        One picture a seed, with the outcome it shows.
+
+    Raises:
+        PlaitError: If the environment does not render.
+        OutputError: If the folder cannot be written.
+    """
+    frames: dict[int, list[Frame]] = {seed: [] for seed in seeds}
+
+    def capture(seed: int, env: Environment) -> None:
+        frames[seed].append(_render(env))
+
+    results = evaluate_policy(
+        policy,
+        make_env,
+        seeds,
+        execution_horizon=execution_horizon,
+        num_parallel=4,
+        ensemble_decay=ensemble_decay,
+        masked_modalities=masked_modalities,
+        on_frame=capture,
+    )
+    return tuple(_write(result, frames[result.seed], folder) for result in results)
+
+
+def _write(result: EpisodeResult, frames: Sequence[Frame], folder: Path) -> RolloutPicture:
+    file = f"{FOLDER}/scene_{result.seed}.webp"
+    write_bytes_atomically(folder / file, encode_animation(frames, 1000 // FRAMES_PER_SECOND))
+    return RolloutPicture(
+        file=file,
+        seed=result.seed,
+        task=result.task,
+        instruction=result.instruction,
+        success=result.success,
+        outcome=result.outcome,
+    )
+
+
+def encode_animation(frames: Sequence[Frame], frame_ms: int, max_bytes: int = MAX_BYTES) -> bytes:
+    """Encode frames as a WebP that loops and rests on its last frame.
+
+    Quality is lowered, then frames are left out, until the file is small enough; the least of
+    these settings is taken as it comes.
+
+    Args:
+        frames: At least one.
+        frame_ms: How long each is shown.
+        max_bytes: Size aimed at.
+    """
+    encoded = b""
+    for quality, stride in ENCODINGS:
+        # Count strides from the end: the last frame shows how it ended.
+        kept = [Image.fromarray(frame) for frame in frames[::-1][::stride][::-1]]
+        durations = [frame_ms * stride] * (len(kept) - 1) + [LAST_FRAME_MS]
+        buffer = io.BytesIO()
+        kept[0].save(
+            buffer,
+            "WEBP",
+            save_all=True,
+            append_images=kept[1:],
+            duration=durations,
+            loop=0,
+            quality=quality,
+            method=3,
+        )
+        encoded = buffer.getvalue()
+        if len(encoded) <= max_bytes:
+            break
+    return encoded
+
+
+def _render(env: Environment) -> Frame:
+    frame = env.render()
+    if not isinstance(frame, ndarray) or frame.dtype != np.uint8 or frame.shape[2:] != (3,):
+        raise PlaitError(
+            f"the environment's render() returned {_describe(frame)}, not an RGB image; make it "
+            "with render_mode='rgb_array'"
+        )
+    if max(frame.shape) <= MAX_SIDE_PX:
+        return frame.copy()
+    image = Image.fromarray(frame)
+    image.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX))
+    return np.asarray(image)
+
+
+def _describe(frame: object) -> str:
+    if isinstance(frame, ndarray):
+        return f"an array of {frame.dtype} with shape {frame.shape}"
+    return "nothing" if frame is None else f"a {type(frame).__name__}"

@@ -1,0 +1,152 @@
+"""One training from a dataset to a saved policy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from plait.config import DataSpec, RunConfig, to_json
+from plait.data.augment import random_shift
+from plait.data.dataset import Demonstrations
+from plait.data.normalize import Normalizer
+from plait.data.sampler import StepSampler
+from plait.encoders.words import build_vocabulary
+from plait.policy import Policy, build_policy
+from plait.results import write_text_atomically
+from plait.training.checkpoint import Position
+from plait.training.loop import MAX_SEED, Progress, fit
+from plait.types import Batch
+
+POLICY_FOLDER = "policy"
+CONFIG_FILE = "config.json"
+# Enough held-out steps for a steady loss; all of them would cost more than they tell.
+MAX_VALIDATION_STEPS = 1024
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What `train` returns: the policy with averaged weights, and how it got there."""
+
+    policy: Policy
+    position: Position
+    validation: Sequence[Batch]
+
+
+class BatchSource:
+    """The batch of every step: gathered, augmented, masked; a pure function of (seed, step).
+
+    Args:
+        demonstrations: The dataset.
+        episodes: Training episodes.
+        run: Batch size, seed, augmentation and hidden modalities.
+    """
+
+    def __init__(self, demonstrations: Demonstrations, episodes: np.ndarray, run: RunConfig) -> None:
+        self.demonstrations = demonstrations
+        self.run = run
+        steps = demonstrations.steps_of(episodes)
+        self.sampler = StepSampler(steps, run.training.batch_size, run.training.seed)
+
+    def __call__(self, index: int) -> Batch:
+        """Return the batch of step `index`."""
+        batch = self.demonstrations.gather(self.sampler.batch(index))
+        shift = self.run.training.image_shift
+        if shift:
+            generator = torch.Generator().manual_seed(
+                (self.run.training.seed * 7_368_787 + index) % MAX_SEED
+            )
+            images = {
+                camera: random_shift(image, shift, generator)
+                for camera, image in batch.observation.images.items()
+            }
+            batch = replace(batch, observation=replace(batch.observation, images=images))
+        return hide(batch, self.run.masked)
+
+
+def hide(batch: Batch, modalities: Sequence[str]) -> Batch:
+    """Mark modalities as absent."""
+    observation = batch.observation
+    for modality in modalities:
+        observation = observation.without(modality)
+    return replace(batch, observation=observation)
+
+
+def describe_data(demonstrations: Demonstrations, image_size: int) -> DataSpec:
+    """Collect what a policy must know of its data."""
+    return DataSpec(
+        cameras=tuple(demonstrations.cameras),
+        image_size=image_size,
+        proprio_dim=demonstrations.proprio_dim,
+        action_dim=demonstrations.action_dim,
+        vocabulary=build_vocabulary(tuple(demonstrations.instructions)),
+    )
+
+
+def open_demonstrations(
+    run: RunConfig, on_progress: Callable[[int, int], None] | None = None
+) -> Demonstrations:
+    """Open the dataset of a run, decoding its images once."""
+    return Demonstrations.open(
+        Path(run.data.path),
+        cameras=run.data.cameras or None,
+        image_size=run.data.image_size,
+        action_horizon=run.policy.action_horizon,
+        on_progress=on_progress,
+    )
+
+
+def train(
+    run: RunConfig,
+    folder: Path,
+    *,
+    demonstrations: Demonstrations | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    tensorboard: bool = False,
+) -> TrainedRun:
+    """Train one policy and save it to `folder/policy`; an interrupted call goes on.
+
+    Args:
+        run: Data, policy and training.
+        folder: Where config, checkpoint, metrics and policy go.
+        demonstrations: The dataset, where it is already open.
+        on_progress: Called after every step.
+        tensorboard: Also write TensorBoard event files.
+
+    Raises:
+        PlaitError: Of the dataset, the options, the checkpoint or the output folder.
+    """
+    if demonstrations is None:
+        demonstrations = open_demonstrations(run)
+    training_episodes, validation_episodes = demonstrations.split(
+        run.data.validation_fraction, run.data.split_seed
+    )
+    spec = describe_data(demonstrations, run.data.image_size)
+    normalizer = Normalizer.from_stats(demonstrations.norm_stats(training_episodes))
+    policy = build_policy(run.policy, spec, normalizer, run.training.seed)
+    write_text_atomically(folder / CONFIG_FILE, to_json(run) + "\n")
+    validation = validation_batches(demonstrations, validation_episodes, run)
+    position = fit(
+        policy,
+        BatchSource(demonstrations, training_episodes, run),
+        run.training,
+        folder=folder,
+        validation=validation,
+        on_progress=on_progress,
+        tensorboard=tensorboard,
+    )
+    policy.save(folder / POLICY_FOLDER)
+    return TrainedRun(policy, position, validation)
+
+
+def validation_batches(
+    demonstrations: Demonstrations, episodes: np.ndarray, run: RunConfig
+) -> list[Batch]:
+    """Gather held-out steps spread evenly over the held-out episodes."""
+    steps = demonstrations.steps_of(episodes)
+    if len(steps) > MAX_VALIDATION_STEPS:
+        steps = steps[np.linspace(0, len(steps) - 1, MAX_VALIDATION_STEPS).astype(np.int64)]
+    size = run.training.batch_size
+    chunks = [steps[start : start + size] for start in range(0, len(steps), size)]
+    return [hide(demonstrations.gather(chunk), run.masked) for chunk in chunks]

@@ -1,0 +1,75 @@
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from plait.compare.workers import run_jobs
+from plait.errors import PlaitError
+
+
+@dataclass(frozen=True)
+class WriteProcessId:
+    folder: Path
+    index: int
+
+    def __call__(self, report):
+        report("writing", 0.5, "halfway")
+        (self.folder / str(self.index)).write_text(str(os.getpid()))
+
+
+@dataclass(frozen=True)
+class Fail:
+    error: type[BaseException]
+
+    def __call__(self, report):
+        raise self.error("the cause")
+
+
+@dataclass(frozen=True)
+class Sleep:
+    folder: Path
+
+    def __call__(self, report):
+        (self.folder / "started").touch()
+        time.sleep(60)
+        (self.folder / "finished").touch()
+
+
+@dataclass(frozen=True)
+class FailAfterOther:
+    folder: Path
+
+    def __call__(self, report):
+        while not (self.folder / "started").exists():
+            time.sleep(0.05)
+        raise PlaitError("the cause")
+
+
+def test_jobs_run_in_processes_of_their_own_and_report(tmp_path):
+    updates = []
+    run_jobs([WriteProcessId(tmp_path, index) for index in range(3)], 2, updates.append)
+    processes = {(tmp_path / str(index)).read_text() for index in range(3)}
+    assert len(processes) == 3
+    assert str(os.getpid()) not in processes
+    assert sorted(u.job for u in updates if u.stage == "done") == [0, 1, 2]
+    assert {(u.fraction, u.note) for u in updates if u.stage == "writing"} == {(0.5, "halfway")}
+
+
+def test_a_user_error_keeps_its_message(tmp_path):
+    with pytest.raises(PlaitError, match="^the cause$"):
+        run_jobs([Fail(PlaitError)], 1, lambda update: None)
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ZeroDivisionError: the cause"):
+        run_jobs([Fail(ZeroDivisionError)], 1, lambda update: None)
+
+
+def test_one_failure_stops_the_others(tmp_path):
+    start = time.monotonic()
+    with pytest.raises(PlaitError, match="the cause"):
+        run_jobs([Sleep(tmp_path), FailAfterOther(tmp_path)], 2, lambda update: None)
+    assert time.monotonic() - start < 40
+    assert not (tmp_path / "finished").exists()

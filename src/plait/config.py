@@ -138,7 +138,7 @@ def to_json(value: object) -> str:
     return json.dumps(dataclasses.asdict(value), indent=2, sort_keys=True)
 
 
-def from_dict(kind: type[T], data: Mapping[str, JsonValue]) -> T:
+def from_dict(kind: type[T], data: JsonValue) -> T:
     """Build a configuration or a result from parsed JSON, refusing unknown and missing fields.
 
     Raises:

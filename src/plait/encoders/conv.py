@@ -5,6 +5,8 @@ their camera; the trunk is a few residual 3×3 convolutions on that grid. The st
 the arithmetic small enough for a CPU. When it loses: photographs, where pretrained features win.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -38,7 +40,7 @@ class ConvEncoder(Encoder):
         width: int,
         level: Level,
         *,
-        stem_channels: tuple[int, ...] = (24, 48),
+        stem_channels: Sequence[int] = (24, 48),
         num_blocks: int = 2,
     ) -> None:
         nn.Module.__init__(self)

@@ -147,12 +147,18 @@ def the_loss_is_least_at_the_prediction(case: HeadCase) -> None:
     prediction = _predict(head, fused).detach()
     everything = torch.ones_like(target.mask)
     least = _loss(head, fused, ActionChunk(prediction, everything))
-    for shift in (-0.4, 0.4):
-        other = _loss(head, fused, ActionChunk(prediction + shift, everything))
+    others = {
+        "0.4 below it": prediction - 0.4,
+        "0.4 above it": prediction + 0.4,
+        "half of it": prediction / 2,
+        "twice it": prediction * 2,
+    }
+    for name, actions in others.items():
+        other = _loss(head, fused, ActionChunk(actions, everything))
         require(
             bool(other > least),
-            f"a target {shift} off the prediction costs {other.item():.3g}, the prediction itself "
-            f"{least.item():.3g}. Likely loss and predict transform actions differently",
+            f"a target {name} costs {other.item():.3g}, the prediction itself {least.item():.3g}. "
+            "Likely loss and predict transform actions differently",
         )
 
 
@@ -187,9 +193,16 @@ def a_group_of_weight_zero_has_no_influence(case: HeadCase) -> None:
 def actions_are_bounded(case: HeadCase) -> None:
     """Features never seen in training must not command a leap."""
     head, fused = case.build(), _fused()
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.mul_(10)
     groups = tuple(g.with_values(g.values * 1e3) for g in fused.groups)
     largest = _predict(head, replace(fused, groups=groups)).abs().max().item()
-    require(largest <= BOUND, f"actions of {largest:.3g}, but normalised ones lie in [-1, 1]")
+    require(
+        largest <= BOUND,
+        f"large features and weights give actions of {largest:.3g}, but normalised ones lie in "
+        "[-1, 1]. Likely an output without a tanh or a clamp",
+    )
 
 
 def nothing_present_is_finite(case: HeadCase) -> None:

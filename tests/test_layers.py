@@ -154,15 +154,14 @@ def pool_case(num_queries=2, query_dim=3, width=4):
 
 def test_attention_pool_equals_a_loop():
     pool, values, mask = pool_case()
-    normed = pool.norm(values)
     expected = torch.zeros(BATCH, 2, 3)
     for b in range(BATCH):
         for q in range(2):
             real = [t for t in range(KEYS) if mask[b, t]]
-            scores = [(pool.queries[q] @ pool.key(normed[b, t])).item() / 3**0.5 for t in real]
+            scores = [(pool.queries[q] @ pool.key(values[b, t])).item() / 3**0.5 for t in real]
             total = sum(math.exp(score) for score in scores)
             for score, t in zip(scores, real, strict=True):
-                expected[b, q] += math.exp(score) / total * pool.value(normed[b, t]).detach()
+                expected[b, q] += math.exp(score) / total * pool.value(values[b, t]).detach()
     torch.testing.assert_close(pool(Tokens(values, mask)), expected.flatten(1))
     assert pool.out_dim == 6
 
@@ -170,7 +169,7 @@ def test_attention_pool_equals_a_loop():
 def test_attention_pool_with_a_sharp_query_reads_one_token():
     pool, values, _ = pool_case(num_queries=1, query_dim=11, width=13)
     with torch.no_grad():
-        keys = pool.key(pool.norm(values))[0]
+        keys = pool.key(values)[0]
         # A query far along the direction that tells token 4 from every other one.
         others = torch.cat([keys[:4], keys[5:]])
         direction = torch.linalg.lstsq(keys, (torch.arange(KEYS) == 4).float()[:, None]).solution
@@ -178,7 +177,7 @@ def test_attention_pool_with_a_sharp_query_reads_one_token():
         assert gap > 0
         pool.queries.copy_(direction.T / gap * 100)
         out = pool(Tokens(values[:1], torch.ones(1, KEYS, dtype=torch.bool)))
-        torch.testing.assert_close(out[0], pool.value(pool.norm(values))[0, 4])
+        torch.testing.assert_close(out[0], pool.value(values)[0, 4])
 
 
 def test_attention_pool_of_nothing_is_zero_and_nan_in_padding_does_not_matter():
@@ -197,7 +196,7 @@ def test_projection_stops_whatever_stands_in_padding():
     projection = Projection(TokenSpec(5), 7)
     values = torch.randn(2, 3, 5)
     mask = torch.tensor([[True, True, False], [True, False, False]])
-    expected = projection.linear(projection.norm(values)) + projection.modality_embedding
+    expected = projection.linear(values) + projection.modality_embedding
     out = projection(Tokens(values.masked_fill(~mask.unsqueeze(-1), math.nan), mask))
     torch.testing.assert_close(out.values[mask], expected[mask])
     assert torch.equal(out.values[~mask], torch.zeros(3, 7))

@@ -123,6 +123,14 @@ def test_what_is_masked_never_matters_forward_or_backward(reduce, garbage):
     assert spoiled.grad[mask].abs().max() > 0
 
 
+def test_large_negative_values_are_real_too():
+    values = torch.tensor([[[-3e6], [-5e6], [0.0]]])
+    mask = torch.tensor([[True, True, False]])
+    assert masked_max(values, mask).item() == -3e6
+    weights = masked_softmax(values[..., 0], mask)
+    assert weights.tolist() == [[1.0, 0.0, 0.0]]
+
+
 def test_fill_keeps_the_dtype_and_the_real_values():
     values = torch.tensor([1.5, math.nan, -2.0], dtype=torch.bfloat16)
     filled = masked_fill(values, torch.tensor([True, False, True]))

@@ -75,6 +75,16 @@ def test_predictions_are_in_the_units_of_the_environment():
     assert not torch.equal(chunk.actions, bounded)
 
 
+def test_the_state_is_normalised_before_it_is_encoded():
+    made, observation = build(), fake_observation()
+    seen = []
+    made.encoders[PROPRIO].register_forward_hook(lambda _module, args, _out: seen.append(args[0]))
+    made.predict(observation)
+    expected = made.normalizer.normalize_proprio(observation.proprio)
+    assert torch.equal(seen[0].proprio, expected)
+    assert not torch.equal(expected, observation.proprio)
+
+
 def test_prediction_keeps_the_mode_and_has_no_gradient():
     made = build()
     for is_training in (True, False):

@@ -142,7 +142,6 @@ class AttentionPool(nn.Module):
 
     def __init__(self, width: int, num_queries: int = 8, query_dim: int = 32) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width)
         self.queries = nn.Parameter(torch.randn(num_queries, query_dim))
         # Without a bias: it would add the same to every logit, which a softmax does not see.
         self.key = nn.Linear(width, query_dim, bias=False)
@@ -153,11 +152,11 @@ class AttentionPool(nn.Module):
         """Return all queries' readings side by side; zero where no token is real."""
         # Filled first: a weight of zero does not stop NaN.
         mask = tokens.mask.unsqueeze(-1).expand_as(tokens.values)
-        normed = self.norm(masked_fill(tokens.values, mask))
-        logits_BQT = self.queries @ self.key(normed).transpose(-1, -2)
+        values = masked_fill(tokens.values, mask)
+        logits_BQT = self.queries @ self.key(values).transpose(-1, -2)
         logits_BQT = logits_BQT / math.sqrt(self.queries.shape[-1])
         weights = masked_softmax(logits_BQT, tokens.mask.unsqueeze(1).expand_as(logits_BQT))
-        return (weights @ self.value(normed)).flatten(1)
+        return (weights @ self.value(values)).flatten(1)
 
 
 class Projection(nn.Module):
@@ -168,7 +167,6 @@ class Projection(nn.Module):
 
     def __init__(self, spec: TokenSpec, width: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(spec.width)
         self.linear = nn.Linear(spec.width, width)
         self.modality_embedding = nn.Parameter(torch.randn(width) * 0.02)
 
@@ -176,7 +174,7 @@ class Projection(nn.Module):
         """Map `[batch, tokens, spec.width]` to `[batch, tokens, width]`."""
         mask = tokens.mask.unsqueeze(-1)
         values = masked_fill(tokens.values, mask.expand_as(tokens.values))
-        values = self.linear(self.norm(values)) + self.modality_embedding
+        values = self.linear(values) + self.modality_embedding
         return tokens.with_values(masked_fill(values, mask.expand_as(values)))
 
 

@@ -8,7 +8,7 @@ import torch
 from plait.fusion.film import FiLMFusion
 from plait.layers import grid_to_tokens, tokens_to_grid
 from plait.testing.fake import FAKE_SPECS, fake_tokens
-from plait.types import LANGUAGE, VISION
+from plait.types import LANGUAGE, PROPRIO, VISION
 
 
 def build():
@@ -47,6 +47,14 @@ def test_the_instruction_reaches_the_patches_through_the_gates_only():
     assert changed[0].amin(dim=0).max() > 1e-4
     close_gates(fusion)
     assert torch.equal(vision_values(fusion, tokens), vision_values(fusion, other))
+
+
+def test_the_state_reaches_the_patches_too():
+    fusion, tokens = build(), fake_tokens()
+    state = tokens[PROPRIO]
+    other = {**tokens, PROPRIO: state.with_values(state.values.flip(-1))}
+    changed = (vision_values(fusion, tokens) - vision_values(fusion, other)).abs()
+    assert changed[0].max() > 1e-4
 
 
 def test_every_view_gets_the_gates_of_its_own_sample():

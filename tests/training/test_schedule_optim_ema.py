@@ -1,6 +1,7 @@
 """Schedule, optimiser groups and moving average against closed forms."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -29,8 +30,8 @@ def test_schedule_without_warmup_and_with_nothing_but_warmup():
 def test_schedule_rises_to_the_peak_and_falls_ever_after():
     rates = [learning_rate(k, peak=1.0, warmup_steps=11, num_steps=97) for k in range(97)]
     assert max(rates) == rates[11] == rates[10] == 1.0
-    assert all(a < b for a, b in zip(rates[:10], rates[1:11], strict=True))
-    assert all(a > b for a, b in zip(rates[11:-1], rates[12:], strict=True))
+    assert all(a < b for a, b in pairwise(rates[:11]))
+    assert all(a > b for a, b in pairwise(rates[11:]))
     assert 0 < rates[-1] < 1e-3
 
 

@@ -54,6 +54,7 @@ class FiLMFusion(Fusion):
         self.project = Projections(specs, width)
         self.vision_spec = specs[VISION]
         self.blocks = nn.ModuleList(ResidualConv(width) for _ in range(num_blocks))
+        self.condition_norm = nn.LayerNorm(2 * width)
         self.condition = MLP(2 * width, hidden_dim, 2 * width * num_blocks)
         self.position = nn.Parameter(sinusoidal_grid(*grid, width))
 
@@ -62,7 +63,8 @@ class FiLMFusion(Fusion):
         parts = self.project(tokens)
         vision, language, proprio = parts[VISION], parts[LANGUAGE], parts[PROPRIO]
         pooled = [pooled_mean(part.values, part.mask) for part in (language, proprio)]
-        gates = self.condition(torch.cat(pooled, dim=-1)).unflatten(-1, (len(self.blocks), 2, -1))
+        condition = self.condition(self.condition_norm(torch.cat(pooled, dim=-1)))
+        gates = condition.unflatten(-1, (len(self.blocks), 2, -1))
         num_views = self.vision_spec.num_views
         gates = gates.repeat_interleave(num_views, dim=0)
         grid = tokens_to_grid(vision.values, self.vision_spec)

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 
 from plait.config import TrainingConfig
-from plait.errors import PlaitError
+from plait.errors import OptionError, PlaitError
 from plait.policy import Policy
 from plait.results import CurvePoint
 from plait.training.checkpoint import Position, TrainingState
@@ -50,18 +50,28 @@ class Trainer:
     Args:
         policy: What is trained, in place.
         config: How.
+
+    Raises:
+        OptionError: If the precision is neither `fp32` nor `bf16`.
     """
 
     def __init__(self, policy: Policy, config: TrainingConfig) -> None:
+        if config.precision not in ("fp32", "bf16"):
+            raise OptionError(f"precision must be 'fp32' or 'bf16', but is {config.precision!r}")
         self.config = config
-        self.accelerator = Accelerator(
-            mixed_precision="bf16" if config.precision == "bf16" else "no"
-        )
+        # Autocast is ours: Accelerate's precision is global, so that a second training with
+        # another one fails, and it would stay wrapped around the policy after the training.
+        self.accelerator = Accelerator(mixed_precision="no")
         optimizer = build_optimizer(policy, config)
         self.policy = policy
         self.model, self.optimizer = self.accelerator.prepare(policy, optimizer)
         self.ema = ExponentialMovingAverage(policy, config.ema_decay)
         self.state = TrainingState(policy, optimizer, self.ema)
+
+    def autocast(self) -> torch.autocast:
+        """Compute in bfloat16 where the configuration says so; weights stay float32."""
+        is_bf16 = self.config.precision == "bf16"
+        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=is_bf16)
 
     def step(self, index: int, batch: Batch) -> float:
         """Take one optimiser step and return the loss.
@@ -81,7 +91,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        loss = self.model(batch.to(self.accelerator.device)).total
+        with self.autocast():
+            loss = self.model(batch.to(self.accelerator.device)).total
         value = loss.item()
         if not math.isfinite(value):
             raise PlaitError(
@@ -100,7 +111,7 @@ class Trainer:
         """Return the averaged weights' mean loss over fixed batches."""
         self.policy.eval()
         device = self.accelerator.device
-        with self.ema.applied():
+        with self.ema.applied(), self.autocast():
             losses = [self.policy(batch.to(device)).total for batch in batches]
         return float(torch.stack(losses).mean())
 

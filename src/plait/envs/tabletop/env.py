@@ -6,32 +6,34 @@
 | `proprio` | float32 [8] | position [m], axis-angle [rad], the two fingers [m] |
 | `instruction` | str | English, lower case |
 
-An action is float32 [7] in [-1, 1]: Δ x, y, z (1 = 3 cm), Δ roll, pitch, yaw (1 = 0.15 rad), and the
-gripper (-1 open, 1 closed), at 10 Hz. The rotation of fingers that point down and close along y is
-the identity.
+An action is float32 [7] in [-1, 1]: Δ x, y, z (1 = 3 cm), Δ roll, pitch, yaw (1 = 0.15 rad), and
+the gripper (-1 open, 1 closed), at 10 Hz. Fingers that point down and close along y are the
+identity of rotation.
 """
 
 import string
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from jaxtyping import Float64, UInt8
 
+from plait.envs.tabletop.grammar import instruct, parse
 from plait.envs.tabletop.model import FINGER_OPEN
 from plait.envs.tabletop.raycast import FIELD_OF_VIEW_RAD, Raycaster
 from plait.envs.tabletop.rules import RUNNING, SUCCESS, TIMEOUT, Referee, Verdict
 from plait.envs.tabletop.scene import ALL_OBJECTS, Scene, draw_scene
 from plait.envs.tabletop.suites import MAX_STEPS, check_size, check_split, load_suite
-from plait.envs.tabletop.tasks import Task, feasible, instruct, is_held_out, parse
+from plait.envs.tabletop.tasks import Task, feasible, is_held_out
 from plait.envs.tabletop.world import World
 from plait.errors import OptionError, UnknownNameError
 
 CAMERAS = tuple(FIELD_OF_VIEW_RAD)
 ACTION_DIM, PROPRIO_DIM = 7, 8
 RENDER_SIZE = 256
+_METADATA: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}
 _PROPRIO_BOUND = np.array([1, 1, 1, 4, 4, 4, 0.1, 0.1], np.float32)
 
 
@@ -56,7 +58,7 @@ class TabletopEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         (64, 64, 3)
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = _METADATA
 
     def __init__(
         self,
@@ -182,9 +184,7 @@ class TabletopEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             return True
         return is_held_out(task.verb, task.thing) == (self._split == "holdout")
 
-    def step(
-        self, action: np.ndarray
-    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.ndarray) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Take a control step of 0.1 s.
 
         Args:
@@ -223,7 +223,7 @@ class TabletopEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     def _info(self) -> dict[str, Any]:
         """Return how the episode stands."""
         world, referee, _ = self._now()
-        index = self._verdict.index
+        index = self._verdict.object_index
         return {
             "success": self._verdict.outcome == SUCCESS,
             "outcome": self._verdict.outcome,
@@ -236,7 +236,7 @@ class TabletopEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             "num_candidates": self._num_candidates,
         }
 
-    def render(self) -> UInt8[np.ndarray, "height width_px 3"] | None:  # type: ignore[override]
+    def render(self) -> UInt8[np.ndarray, "height width_px 3"] | None:
         """Return a larger picture of the `base` camera, in render mode `rgb_array`."""
         return self.render_at(RENDER_SIZE) if self.render_mode == "rgb_array" else None
 

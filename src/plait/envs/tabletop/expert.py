@@ -25,6 +25,10 @@ GAIN = 0.75  # of the remaining error, per control step
 NEAR_M, FAR_M = 0.010, 0.042  # the descent happens between these distances
 
 
+RELEASE_M = 0.013  # an object this close to where it belongs is let go
+_UP = np.array([0.0, 0.0, STEP_M])
+
+
 class Playing(Protocol):
     """What the expert reads of an environment: the physics and the task."""
 
@@ -106,21 +110,22 @@ class Expert:
         tcp, target = world.tcp(), referee.target
         position = world.position(target)
         shape = referee.task.thing.shape
-        if target not in world.held():
-            return self._grasp(tcp, position, shape)
+        held = target in world.held()
         if referee.task.verb == "pick":
-            return _scaled(np.array([0.0, 0.0, STEP_M])), CLOSE
+            return (_scaled(_UP), CLOSE) if held else self._grasp(tcp, position, shape)
         goal = self._goal(world, referee, shape)
         error = goal - position
         distance = math.hypot(error[0], error[1])
+        if distance < RELEASE_M and position[2] - goal[2] < 0.006:
+            return _scaled(_UP * (0.1 if held else 0.7)), OPEN
+        if not held:
+            return self._grasp(tcp, position, shape)
         hang = tcp[2] - position[2]
         rise = _smooth((distance - 0.008) / 0.035)
         height = goal[2] + rise * max(CARRY_M - hang - goal[2], 0.0)
         # Rise before moving sideways; near the goal only small corrections are left.
         free = max(_smooth((tcp[2] - 0.06) / 0.05), 1.0 - rise)
         move = np.array([*(GAIN * free * error[:2]), GAIN * (height - position[2])])
-        if distance < 0.012 and position[2] - goal[2] < 0.006:
-            return _scaled(move), OPEN
         return _scaled(move), CLOSE
 
     def _goal(self, world: World, referee: Referee, shape: str) -> np.ndarray:
@@ -129,15 +134,14 @@ class Expert:
         if referee.task.verb == "place":
             goal = world.container_position(index).copy()
             kind = world.scene.containers[index].thing.shape
-            goal[2] = HALF_HEIGHT[shape] + (0.5 * BOX_HEIGHT if kind == "box" else 0.014)
+            low = HALF_HEIGHT[shape] + 0.014
+            goal[2] = max(low, BOX_HEIGHT + 0.012) if kind == "box" else low
             return goal
         goal = world.position(index).copy()
         goal[2] += HALF_HEIGHT[world.scene.objects[index].thing.shape] + HALF_HEIGHT[shape] + 0.003
         return goal
 
-    def _grasp(
-        self, tcp: np.ndarray, position: np.ndarray, shape: str
-    ) -> tuple[np.ndarray, float]:
+    def _grasp(self, tcp: np.ndarray, position: np.ndarray, shape: str) -> tuple[np.ndarray, float]:
         """Come down around the object and close."""
         goal = position.copy()
         goal[2] = max(position[2] + (0.006 if shape == "cylinder" else 0.0), 0.014)

@@ -23,8 +23,6 @@ from plait.envs.tabletop.scene import (
     HALF_HEIGHT,
     PLATE_HEIGHT,
     PLATE_RADIUS,
-    TABLE_X,
-    TABLE_Y,
     Placed,
     Scene,
 )
@@ -40,19 +38,19 @@ HIDDEN_GROUP = 4  # geoms of this group collide but are not drawn
 
 _HEAD = f"""
 <mujoco>
-  <option timestep="{TIMESTEP_S}" integrator="implicitfast" cone="elliptic" impratio="5"
-          iterations="20" ls_iterations="10"/>
-  <size memory="4M"/>
+  <option timestep="{TIMESTEP_S}" integrator="implicitfast" cone="elliptic" impratio="3"
+          iterations="100"/>
+  <size memory="8M"/>
   <default>
-    <geom condim="4" friction="0.9 0.01 0.0005" solref="0.01 1" solimp="0.97 0.995 0.001"/>
-    <default class="hand"><geom rgba="0.24 0.25 0.28 1" mass="0.05" contype="1" conaffinity="1"/></default>
+    <geom condim="3" friction="0.9 0.01 0.0005" solref="0.01 1" solimp="0.97 0.995 0.001"/>
+    <default class="hand"><geom rgba="0.24 0.25 0.28 1" mass="0.05"/></default>
     <default class="finger">
       <joint type="slide" range="0 {FINGER_OPEN}" damping="3" armature="0.15"/>
-      <geom type="box" mass="0.03" friction="1.6 0.03 0.001" priority="1"/>
+      <geom type="box" mass="0.03" condim="4" friction="1.6 0.03 0.001" priority="1"/>
     </default>
   </default>
   <worldbody>
-    <geom name="table" type="box" size="{TABLE_X} {TABLE_Y} 0.05" pos="0 0 -0.05" group="{HIDDEN_GROUP}"/>
+    <geom name="table" type="plane" size="1 1 1" group="{HIDDEN_GROUP}"/>
 """
 
 _HAND = """
@@ -62,9 +60,9 @@ _HAND = """
       <joint name="pitch" axis="0 1 0"/><joint name="roll" axis="1 0 0"/>
       <inertial pos="0 0 0.05" mass="1" diaginertia="0.004 0.004 0.004"/>
       <geom class="hand" type="box" size="0.017 0.050 0.011" pos="0 0 0.070"/>
-      <geom class="hand" type="cylinder" size="0.013 0.03" pos="0 0 0.11" contype="0" conaffinity="0"
-            rgba="0.55 0.57 0.60 1"/>
-      <camera name="wrist" pos="-0.075 0 0.09" xyaxes="0 -1 0 0.829 0 0.559"/>
+      <geom class="hand" type="cylinder" size="0.013 0.03" pos="0 0 0.11" rgba="0.55 0.57 0.6 1"
+            contype="0" conaffinity="0"/>
+      <camera name="wrist" pos="-0.075 0 0.09" xyaxes="0 -1 0 0.866 0 0.5"/>
       <body name="left" gravcomp="1" childclass="finger">
         <joint name="left" axis="0 1 0"/>
         <geom size="0.010 0.006 0.034" pos="0 0.006 0.026" rgba="0.86 0.87 0.89 1"/>
@@ -78,7 +76,10 @@ _HAND = """
 
 
 def build_model(scene: Scene) -> mujoco.MjModel:
-    """Compile the model of a scene; its bodies are `hand`, `left`, `right`, `object0` ..., `container0` ..."""
+    """Compile the model of a scene.
+
+    Its bodies are `hand`, `left`, `right`, `object0`, `object1` ..., `container0` ...
+    """
     bodies = [_object(index, placed) for index, placed in enumerate(scene.objects)]
     bodies += [_container(index, placed) for index, placed in enumerate(scene.containers)]
     text = _HEAD + "".join(bodies) + _HAND + "</worldbody>" + _actuators() + "</mujoco>"
@@ -134,9 +135,12 @@ def _container(index: int, placed: Placed) -> str:
     if kind == "plate":
         half = PLATE_HEIGHT / 2
         geoms = [f'type="cylinder" size="{PLATE_RADIUS} {half}" pos="0 0 {half}"']
+        inside = f'type="cylinder" size="{0.72 * PLATE_RADIUS} 0.0005" pos="0 0 {PLATE_HEIGHT}"'
     else:
         centre, half = BOX_HALF - BOX_WALL, BOX_HEIGHT / 2
-        geoms = [f'type="box" size="{BOX_HALF} {BOX_HALF} 0.002" pos="0 0 0.002"']
+        geoms = []
+        inner = BOX_HALF - BOX_WALL
+        inside = f'type="box" size="{inner} {inner} 0.002" pos="0 0 0.002"'
         for sign in (-1, 1):
             geoms.append(
                 f'type="box" size="{BOX_WALL} {BOX_HALF} {half}" pos="{sign * centre} 0 {half}"'
@@ -147,13 +151,13 @@ def _container(index: int, placed: Placed) -> str:
     return (
         f'<body name="container{index}" pos="{placed.x!r} {placed.y!r} 0">'
         + "".join(f"<geom {geom} {_rgba(colour)}/>" for geom in geoms)
-        + "</body>"
+        + f"<geom {inside} {_rgba(colour, pale=0.6)}/></body>"
     )
 
 
-def _rgba(colour: str) -> str:
-    """Write a colour as MJCF."""
-    red, green, blue = COLOURS[colour]
+def _rgba(colour: str, *, pale: float = 0.0) -> str:
+    """Write a colour as MJCF, mixed with so much white."""
+    red, green, blue = (part + pale * (0.95 - part) for part in COLOURS[colour])
     return f'rgba="{red} {green} {blue} 1"'
 
 

@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
     """How the episode stands: its outcome and the object that decided it (None: none yet)."""
 
     outcome: str
-    index: int | None
+    object_index: int | None
 
 
 class Referee:

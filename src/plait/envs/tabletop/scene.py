@@ -26,7 +26,7 @@ CUBE_HALF = 0.024
 BALL_RADIUS = 0.025
 CYLINDER_RADIUS, CYLINDER_HALF = 0.022, 0.032
 CROSS_ARM, CROSS_WIDTH, CROSS_HALF = 0.031, 0.0095, 0.018
-BOX_HALF, BOX_WALL, BOX_HEIGHT = 0.054, 0.006, 0.034
+BOX_HALF, BOX_WALL, BOX_HEIGHT = 0.054, 0.005, 0.030
 PLATE_RADIUS, PLATE_HEIGHT = 0.056, 0.010
 TABLE_X, TABLE_Y = 0.34, 0.36
 
@@ -38,15 +38,25 @@ CONTAINER_SPACE = 0.118
 START_HEIGHT = 0.17
 MAX_TRIES = 200
 
-HALF_HEIGHT = {"cube": CUBE_HALF, "ball": BALL_RADIUS, "cylinder": CYLINDER_HALF, "cross": CROSS_HALF}
+HALF_HEIGHT = {
+    "cube": CUBE_HALF,
+    "ball": BALL_RADIUS,
+    "cylinder": CYLINDER_HALF,
+    "cross": CROSS_HALF,
+}
 # From the centre to the side a finger meets, along y.
-HALF_WIDTH = {"cube": CUBE_HALF, "ball": BALL_RADIUS, "cylinder": CYLINDER_RADIUS, "cross": CROSS_ARM}
+HALF_WIDTH = {
+    "cube": CUBE_HALF,
+    "ball": BALL_RADIUS,
+    "cylinder": CYLINDER_RADIUS,
+    "cross": CROSS_ARM,
+}
 # A ball rolls off what it is put on, and nothing rests on it.
 STACKABLE = ("cube", "cylinder", "cross")
 
 
 class Thing(NamedTuple):
-    """What an instruction can name: a colour and a shape (of an object) or kind (of a container)."""
+    """What an instruction can name: a colour, and a shape (objects) or kind (containers)."""
 
     colour: str
     shape: str
@@ -145,7 +155,7 @@ def _draw_things(
         options = like if rng.random() < 0.7 else list(pool)
         options = [t for t in options if t not in things] or [t for t in pool if t not in things]
         things.append(options[int(rng.integers(len(options)))])
-    rng.shuffle(things)  # type: ignore[arg-type]
+    rng.shuffle(things)
     return [Thing(*thing) for thing in things]
 
 

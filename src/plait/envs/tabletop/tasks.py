@@ -1,17 +1,12 @@
-"""What can be asked for: tasks, the grammar that words them, and which combinations are held out.
+"""What can be asked for: tasks, what a scene allows, and which combinations training leaves out.
 
-A task is (verb, object, container or second object, direction). Its instruction is drawn from the
-grammar below: one plain wording a verb, and disjoint from it a set of paraphrases that keep the
-colours' names and vary everything else.
+A task is (verb, object, container or second object, direction); `grammar.py` words it.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from typing import Any
-
-import numpy as np
 
 from plait.envs.tabletop.scene import (
     ALL_CONTAINERS,
@@ -38,47 +33,6 @@ DIRECTIONS: dict[str, tuple[float, float]] = {
 }
 PUSH_GOAL_M = 0.06  # a push succeeds at this displacement
 PUSH_ROOM_M = 0.115  # ... and is asked for where this much ahead is free
-
-TEMPLATES: dict[str, tuple[str, ...]] = {
-    "touch": ("touch the {thing}",),
-    "push": ("push the {thing} {direction}",),
-    "pick": ("pick up the {thing}",),
-    "place": ("put the {thing} {preposition} the {to}",),
-    "stack": ("stack the {thing} on the {to}",),
-}
-PARAPHRASES: dict[str, tuple[str, ...]] = {
-    "touch": ("tap the {thing}", "make contact with the {thing}", "reach out to the {thing}"),
-    "push": (
-        "shove the {thing} {direction}",
-        "slide the {thing} {direction}",
-        "move the {thing} {direction}",
-    ),
-    "pick": ("grab the {thing}", "lift the {thing} off the table", "take hold of the {thing}"),
-    "place": (
-        "drop the {thing} {preposition} the {to}",
-        "set the {thing} down {preposition} the {to}",
-        "move the {thing} {preposition} the {to}",
-    ),
-    "stack": (
-        "balance the {thing} on top of the {to}",
-        "build a tower with the {thing} above the {to}",
-        "set the {thing} down upon the {to}",
-    ),
-}
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "cube": ("block", "die"),
-    "ball": ("sphere", "marble"),
-    "cylinder": ("can", "tube"),
-    "cross": ("plus sign", "plus"),
-    "box": ("bin", "tray"),
-    "plate": ("dish", "disc"),
-    "left": ("to the left side", "leftwards"),
-    "right": ("to the right side", "rightwards"),
-    "forward": ("away from you", "ahead"),
-    "backward": ("towards you", "back"),
-    "in": ("into", "inside"),
-    "on": ("onto", "on top of"),
-}
 
 
 @dataclass(frozen=True)
@@ -152,44 +106,6 @@ def _check(thing: Thing, shapes: tuple[str, ...]) -> None:
         raise UnknownNameError("shape", thing.shape, shapes)
 
 
-def wordings(task: Task, *, paraphrase: bool = False) -> tuple[str, ...]:
-    """Return every instruction the grammar has for a task.
-
-    Args:
-        task: What is asked for.
-        paraphrase: The paraphrases, which training never shows, in place of the plain wording.
-    """
-    slots = {"thing": _names(task.thing, paraphrase=paraphrase)}
-    if task.to is not None:
-        slots["to"] = _names(task.to, paraphrase=paraphrase)
-        preposition = "in" if task.to.shape == "box" else "on"
-        slots["preposition"] = _words(preposition, paraphrase=paraphrase)
-    if task.direction is not None:
-        slots["direction"] = _words(task.direction, paraphrase=paraphrase)
-    templates = (PARAPHRASES if paraphrase else TEMPLATES)[task.verb]
-    return tuple(
-        template.format(**dict(zip(slots, words, strict=True)))
-        for template in templates
-        for words in product(*slots.values())
-    )
-
-
-def _words(word: str, *, paraphrase: bool) -> tuple[str, ...]:
-    """Return a word, or its synonyms."""
-    return SYNONYMS[word] if paraphrase else (word,)
-
-
-def _names(thing: Thing, *, paraphrase: bool) -> tuple[str, ...]:
-    """Return the ways to name a thing."""
-    return tuple(f"{thing.colour} {noun}" for noun in _words(thing.shape, paraphrase=paraphrase))
-
-
-def instruct(task: Task, rng: np.random.Generator, *, paraphrase: bool = False) -> str:
-    """Draw an instruction for a task."""
-    options = dict.fromkeys(wordings(task, paraphrase=paraphrase))
-    return list(options)[int(rng.integers(len(options)))]
-
-
 def all_tasks() -> Iterator[Task]:
     """Yield every task of the grammar, whether or not a scene could have it."""
     for thing in ALL_OBJECTS:
@@ -202,32 +118,6 @@ def all_tasks() -> Iterator[Task]:
         for base in ALL_OBJECTS:
             if base != thing and base.shape in STACKABLE and thing.shape in STACKABLE:
                 yield Task("stack", thing, base)
-
-
-@cache
-def _meanings() -> dict[str, Task]:
-    """Map every sentence of the grammar to its task."""
-    return {
-        text: task
-        for task in all_tasks()
-        for paraphrase in (False, True)
-        for text in wordings(task, paraphrase=paraphrase)
-    }
-
-
-def parse(instruction: str) -> Task:
-    """Read an instruction back into its task.
-
-    Raises:
-        UnknownNameError: If the grammar has no such sentence.
-    """
-    task = _meanings().get(instruction)
-    if task is None:
-        plain = [text for each in all_tasks() for text in wordings(each)]
-        first = instruction.split(" ", maxsplit=1)[0]
-        near = [text for text in plain if text.startswith(first)] or plain
-        raise UnknownNameError("instruction", instruction, near[:: max(1, len(near) // 12)])
-    return task
 
 
 def is_held_out(verb: str, thing: Thing) -> bool:

@@ -38,7 +38,8 @@ class World:
         self.num_objects = len(scene.objects)
         self.hand = _body(self.model, "hand")
         self._objects = [_body(self.model, f"object{k}") for k in range(self.num_objects)]
-        self._containers = [_body(self.model, f"container{k}") for k in range(len(scene.containers))]
+        names = [f"container{k}" for k in range(len(scene.containers))]
+        self._containers = [_body(self.model, name) for name in names]
         self._owner = self._owners()
         start = self.model.body_dofadr[self.hand]
         self._dofs = slice(start, start + 6)

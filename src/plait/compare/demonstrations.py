@@ -1,11 +1,17 @@
 """Demonstrations of the scripted expert, recorded with a progress bar."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from plait.compare.console import progress_bar
-from plait.data.record import record
+from plait.data.lerobot_format import INFO_FILE
+from plait.data.record import Recording, record
+from plait.envs import make_env
 from plait.envs.demonstrate import ExpertEpisodes
+from plait.errors import OptionError
+
+CONTROL_HZ = 10
 
 
 def record_demonstrations(
@@ -13,12 +19,50 @@ def record_demonstrations(
     root: Path,
     *,
     num_episodes: int,
-    noise: float,
-    cameras: tuple[str, ...],
+    noise: float = 0.3,
+    cameras: tuple[str, ...] = (),
     image_size: int = 64,
     storage: str = "image",
     seed: int = 0,
     num_workers: int | None = None,
 ) -> dict[str, Any]:
-    """Record the expert of a tabletop suite into a LeRobot v3 dataset and summarise it."""
-    raise NotImplementedError
+    """Record the scripted expert into a LeRobot v3 dataset; an interrupted call goes on.
+
+    Args:
+        env: Environment id, e.g. `tabletop/pick`.
+        root: Folder of the dataset.
+        num_episodes: Successful episodes to record.
+        noise: Share of the steps with injected noise.
+        cameras: Cameras to record; all where empty.
+        image_size: Height and width of the images in pixels.
+        storage: `image` or `video`.
+        seed: Seed of the first scene.
+        num_workers: Processes; one a core where None.
+
+    Raises:
+        PlaitError: Of the options or the output folder.
+    """
+    if num_episodes < 1:
+        raise OptionError(f"the number of episodes is {num_episodes}, but must be at least 1")
+    if not 0 <= noise <= 1:
+        raise OptionError(f"the noise is {noise}, but must be a share of the steps, 0 to 1")
+    made = make_env(env, image_size=image_size, **({"cameras": cameras} if cameras else {}))
+    cameras = tuple(made.observation_space["images"])  # type: ignore[index]
+    made.close()
+    episodes = ExpertEpisodes(env, noise, cameras, image_size)
+    settings = {"env": env, "noise": noise, "cameras": list(cameras), "image_size": image_size}
+    recording = Recording(
+        episodes, settings, root, num_episodes, seed=seed, fps=CONTROL_HZ, storage=storage
+    )
+    with progress_bar(f"record {env}", num_episodes) as show:
+        record(
+            recording,
+            num_workers=num_workers or os.cpu_count() or 1,
+            on_progress=lambda done: show(min(done, num_episodes)),
+        )
+    return {"dataset": str(root), "env": env, "episodes": num_episodes, "cameras": list(cameras)}
+
+
+def is_recorded(root: Path) -> bool:
+    """Whether a finished dataset stands there."""
+    return (root / INFO_FILE).exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from plait.compare.arm import RESULT_FILE, ArmJob
 from plait.compare.console import job_progress, progress_bar
-from plait.compare.demonstrations import record_demonstrations
+from plait.compare.demonstrations import is_recorded, record_demonstrations
 from plait.compare.gallery import add_pictures
 from plait.compare.plan import Plan, check_environment, make_plan
 from plait.compare.settings import CONTROLS, Arm, CompareSettings
@@ -106,7 +106,7 @@ def _plan(
     data_path = out / DATA_FOLDER
     if settings.data is not None:
         data_path = Path(settings.data)
-    else:
+    elif not is_recorded(data_path):
         record_demonstrations(
             settings.env,
             data_path,

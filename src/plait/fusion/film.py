@@ -15,12 +15,11 @@ them), or when there is no image to modulate.
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from plait.fusion.base import Fusion, Projections
 from plait.layers import MLP, ResidualConv, grid_to_tokens, sinusoidal_grid, tokens_to_grid
-from plait.masks import masked_fill, pooled_mean
+from plait.masks import masked_fill, masked_sum
 from plait.types import LANGUAGE, PROPRIO, VISION, Fused, Tokens, TokenSpec
 
 
@@ -54,17 +53,17 @@ class FiLMFusion(Fusion):
         self.project = Projections(specs, width)
         self.vision_spec = specs[VISION]
         self.blocks = nn.ModuleList(ResidualConv(width) for _ in range(num_blocks))
-        self.condition_norm = nn.LayerNorm(2 * width)
-        self.condition = MLP(2 * width, hidden_dim, 2 * width * num_blocks)
+        self.condition = MLP(width, hidden_dim, 2 * width * num_blocks)
         self.position = nn.Parameter(sinusoidal_grid(*grid, width))
 
     def forward(self, tokens: Mapping[str, Tokens]) -> Fused:
         """Return the modulated vision tokens followed by the words and the state."""
         parts = self.project(tokens)
         vision, language, proprio = parts[VISION], parts[LANGUAGE], parts[PROPRIO]
-        pooled = [pooled_mean(part.values, part.mask) for part in (language, proprio)]
-        condition = self.condition(self.condition_norm(torch.cat(pooled, dim=-1)))
-        gates = condition.unflatten(-1, (len(self.blocks), 2, -1))
+        command = Tokens.concatenate([language, proprio])
+        per_token = self.condition(command.values)
+        summed = masked_sum(per_token, command.mask.unsqueeze(-1).expand_as(per_token), dim=1)
+        gates = summed.unflatten(-1, (len(self.blocks), 2, -1))
         num_views = self.vision_spec.num_views
         gates = gates.repeat_interleave(num_views, dim=0)
         grid = tokens_to_grid(vision.values, self.vision_spec)

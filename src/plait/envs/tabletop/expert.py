@@ -6,15 +6,18 @@ fly at grows with the horizontal distance still to go, instead of switching betw
 """
 
 import math
-from typing import Protocol
+from typing import Any
 
+import gymnasium
 import numpy as np
 from jaxtyping import Float32
 
+from plait.envs.tabletop.env import TabletopEnv
 from plait.envs.tabletop.rules import Referee
 from plait.envs.tabletop.scene import BOX_HEIGHT, CUBE_HALF, HALF_HEIGHT, HALF_WIDTH
 from plait.envs.tabletop.tasks import DIRECTIONS, PUSH_GOAL_M
 from plait.envs.tabletop.world import STEP_M, STEP_RAD, World
+from plait.errors import OptionError
 
 Action = Float32[np.ndarray, "7"]
 
@@ -29,34 +32,28 @@ RELEASE_M = 0.013  # an object this close to where it belongs is let go
 _UP = np.array([0.0, 0.0, STEP_M])
 
 
-class Playing(Protocol):
-    """What the expert reads of an environment: the physics and the task."""
-
-    @property
-    def world(self) -> World:
-        """The physics."""
-
-    @property
-    def referee(self) -> Referee:
-        """The judge, who knows the task."""
-
-
 class Expert:
     """Acts in a tabletop environment.
 
     Args:
-        env: The unwrapped environment, after its reset.
+        env: The environment, wrapped or not; it may be reset at any time.
+
+    Raises:
+        OptionError: If the environment is not a tabletop.
 
     Example:
         >>> import plait.envs
         >>> env = plait.envs.make_env("tabletop/touch")
         >>> _ = env.reset(seed=0)
-        >>> Expert(env.unwrapped).act().shape
+        >>> Expert(env).act().shape
         (7,)
     """
 
-    def __init__(self, env: Playing) -> None:
-        self._env = env
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        tabletop = env.unwrapped
+        if not isinstance(tabletop, TabletopEnv):
+            raise OptionError(f"the expert acts in a tabletop, but {tabletop} was given")
+        self._env = tabletop
 
     def act(self) -> Action:
         """Return the action for the state the environment is in now."""

@@ -4,10 +4,10 @@ A ray that meets a geom takes its colour, lit by the normal that follows exactly
 silhouettes and the image border need no special case. Every other ray sees the table, darkened by
 a soft blob below each thing that moves with the light's slant, so that height can be seen.
 
-MuJoCo's `mj_multiRay` is not used: it bounds a geom by the angles of its corners, which loses 4 % of
-the pixels (up to 3.3.7; still 0.05 % in 4.0.0) where a broad face is near. Against `mj_ray`, which
-is exact but takes one ray a call, the tests find no difference. Arithmetic is in float64 and
-rounded once, so pictures do not depend on the machine.
+MuJoCo's `mj_multiRay` is not used: it bounds a geom by the angles of its corners, and so loses
+pixels where a broad face is near (4 % of all up to 3.3.7, 0.04 % in 4.0.0). Against `mj_ray`, which
+is exact but takes one ray a call, the tests find no difference. Arithmetic is in float64, rounded
+once, so that a picture depends neither on the machine nor on MuJoCo's version.
 """
 
 from functools import lru_cache
@@ -162,22 +162,15 @@ class Raycaster:
         x, y = view.rays[0, pixels], view.rays[1, pixels]
         rays = facts[:3] * x + facts[3:6] * y - facts[6:9]
         reach, facing = np.empty(len(pixels)), np.empty(len(pixels))
-        start = 0
-        for meet, count in zip(_MEET.values(), self._split(counts), strict=True):
-            span = slice(start, start + count)
-            start += count
-            of = facts[:, span]
+        ends = np.cumsum([0, *counts])[self._type_ends].tolist()
+        for meet, start, end in zip(_MEET.values(), [0, *ends], ends, strict=False):
+            span, of = slice(start, end), facts[:, start:end]
             reach[span], facing[span] = meet(of[9:12], rays[:, span], of[12:15], of[15:])
         nearest = np.full(view.rays.shape[1], np.inf)
         np.minimum.at(nearest, pixels, reach)
         first = np.flatnonzero((reach == nearest[pixels]) & (reach < np.inf))
         geoms = np.repeat(np.arange(len(counts)), counts)[first]
         return Hits(pixels[first], geoms, reach[first], facing[first])
-
-    def _split(self, counts: list[int]) -> list[int]:
-        """Sum the pairs of each type of geom."""
-        ends = np.cumsum([0, *counts])[self._type_ends]
-        return np.diff(ends, prepend=0).tolist()
 
     def _pairs(
         self, view: View, axes: np.ndarray, offset: np.ndarray

@@ -1,0 +1,1 @@
+"""Demonstrations: LeRobot datasets in and out, and batches from them by index."""

@@ -1,0 +1,158 @@
+"""Demonstrations for training: numbers in memory, images memory-mapped, batches by index."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from numpy import ndarray
+
+from plait.data.chunking import chunk_indices, window_indices
+from plait.data.frame_cache import open_frames
+from plait.data.lerobot_reader import LeRobotReader
+from plait.data.normalize import NormStats
+from plait.errors import OptionError, UnknownNameError
+from plait.types import ActionChunk, Batch, Observation
+
+
+class Demonstrations:
+    """A dataset opened for training; make it with `open`.
+
+    Attributes:
+        cameras: Cameras that are read.
+        instructions: Distinct instructions.
+        episode_bounds: First step and the step after the last, of every episode.
+        fingerprint: Changes with the numbers, the tasks or the cameras.
+    """
+
+    def __init__(
+        self,
+        reader: LeRobotReader,
+        images: dict[str, ndarray],
+        *,
+        observation_window: int,
+        action_horizon: int,
+    ) -> None:
+        self._images = images
+        self._proprio, self._action = reader.proprio, reader.action
+        self._task_index = reader.task_index
+        self._texts = np.array(reader.tasks, dtype=object)
+        self._window, self._horizon = observation_window, action_horizon
+        self.cameras = tuple(images)
+        self.instructions = reader.tasks
+        self.episode_bounds = reader.episode_bounds
+        self.fps = reader.fps
+        lengths = np.diff(reader.episode_bounds, axis=1)[:, 0]
+        self._first = np.repeat(reader.episode_bounds[:, 0], lengths)
+        self._last = np.repeat(reader.episode_bounds[:, 1] - 1, lengths)
+        self.fingerprint = _fingerprint(reader, self.cameras)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        cameras: Sequence[str] | None = None,
+        image_size: int = 64,
+        observation_window: int = 1,
+        action_horizon: int = 4,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> "Demonstrations":
+        """Open a LeRobot v3.0 dataset and decode its images where that was not done yet.
+
+        Args:
+            path: Folder of the dataset.
+            cameras: Cameras to read; all where None.
+            image_size: Height and width to resize to in pixels.
+            observation_window: Steps seen.
+            action_horizon: Steps per chunk.
+            on_progress: Called with frames decoded and frames in all.
+
+        Raises:
+            DataError: If the dataset is missing, damaged or inconsistent.
+            UnknownNameError: If it has no such camera.
+        """
+        reader = LeRobotReader.open(path)
+        wanted = tuple(cameras) if cameras else reader.cameras
+        for camera in wanted:
+            if camera not in reader.cameras:
+                raise UnknownNameError(f"camera of {path}", camera, reader.cameras)
+        images = {
+            camera: open_frames(reader, camera, image_size, on_progress) for camera in wanted
+        }
+        return cls(
+            reader, images, observation_window=observation_window, action_horizon=action_horizon
+        )
+
+    @property
+    def num_episodes(self) -> int:
+        """Number of episodes."""
+        return len(self.episode_bounds)
+
+    @property
+    def num_steps(self) -> int:
+        """Number of steps in all episodes."""
+        return len(self._action)
+
+    @property
+    def proprio_dim(self) -> int:
+        """Size of the state."""
+        return int(self._proprio.shape[1])
+
+    @property
+    def action_dim(self) -> int:
+        """Size of an action."""
+        return int(self._action.shape[1])
+
+    def steps_of(self, episodes: Int64[ndarray, " episodes"]) -> Int64[ndarray, " steps"]:
+        """Return the steps of some episodes, in order."""
+        ranges = [np.arange(*self.episode_bounds[episode]) for episode in episodes]
+        return np.concatenate(ranges) if ranges else np.zeros(0, dtype=np.int64)
+
+    def split(
+        self, validation_fraction: float, seed: int
+    ) -> tuple[Int64[ndarray, " training"], Int64[ndarray, " validation"]]:
+        """Divide the episodes; at least one goes to either side.
+
+        Raises:
+            OptionError: If there are fewer than two episodes.
+        """
+        if self.num_episodes < 2:
+            raise OptionError(
+                f"the dataset has {self.num_episodes} episode; one to train on and one to "
+                "validate on are needed"
+            )
+        order = np.random.default_rng(seed).permutation(self.num_episodes)
+        count = round(validation_fraction * self.num_episodes)
+        count = min(max(count, 1), self.num_episodes - 1)
+        return np.sort(order[count:]), np.sort(order[:count])
+
+    def norm_stats(self, episodes: Int64[ndarray, " episodes"]) -> NormStats:
+        """Compute exact statistics over the steps of some episodes."""
+        steps = self.steps_of(episodes)
+        return NormStats.of(self._proprio[steps], self._action[steps])
+
+    def gather(self, steps: Int64[ndarray, " batch"]) -> Batch:
+        """Return a batch: windows ending at these steps and the chunks that start there."""
+        window = window_indices(steps, self._first[steps], self._window)
+        chunk, mask = chunk_indices(steps, self._last[steps], self._horizon)
+        images = {
+            camera: torch.from_numpy(frames[window]) for camera, frames in self._images.items()
+        }
+        observation = Observation.complete(
+            images,
+            tuple(self._texts[self._task_index[steps]]),
+            torch.from_numpy(self._proprio[window]),
+        )
+        actions = ActionChunk(torch.from_numpy(self._action[chunk]), torch.from_numpy(mask))
+        return Batch(observation, actions)
+
+
+def _fingerprint(reader: LeRobotReader, cameras: tuple[str, ...]) -> str:
+    digest = hashlib.sha256()
+    for values in (reader.proprio, reader.action, reader.task_index, reader.episode_bounds):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    digest.update("\0".join((*reader.tasks, *cameras)).encode())
+    return digest.hexdigest()[:16]

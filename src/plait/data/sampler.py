@@ -1,0 +1,44 @@
+"""Which steps make up the batch of step k: a pure function of (seed, k), so resuming is exact."""
+
+import numpy as np
+from jaxtyping import Int64
+from numpy import ndarray
+
+
+class StepSampler:
+    """Shuffled epochs over a set of dataset steps, without keeping a position.
+
+    Batches run across the ends of epochs, so that all have the same size.
+
+    Args:
+        steps: Indices to draw from.
+        batch_size: Indices per batch.
+        seed: Decides the order of every epoch.
+    """
+
+    def __init__(self, steps: Int64[ndarray, " steps"], batch_size: int, seed: int) -> None:
+        self.steps = np.asarray(steps)
+        self.batch_size = batch_size
+        self.seed = seed
+        self._epochs: dict[int, ndarray] = {}
+
+    def batch(self, index: int) -> Int64[ndarray, " batch"]:
+        """Return the dataset steps of batch `index`."""
+        start, size = index * self.batch_size, len(self.steps)
+        parts = []
+        missing = self.batch_size
+        while missing:
+            epoch, offset = divmod(start, size)
+            part = self._epoch(epoch)[offset : offset + missing]
+            parts.append(part)
+            start += len(part)
+            missing -= len(part)
+        return np.concatenate(parts)
+
+    def _epoch(self, epoch: int) -> ndarray:
+        if epoch not in self._epochs:
+            # Only the newest epochs are needed again.
+            self._epochs = {k: v for k, v in self._epochs.items() if k >= epoch - 1}
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.steps))
+            self._epochs[epoch] = self.steps[order]
+        return self._epochs[epoch]

@@ -1,0 +1,63 @@
+"""How the episodes of each arm ended, as stacked bars."""
+
+from plait.report import text
+from plait.report.figures.base import (
+    SURFACE,
+    Figure,
+    Json,
+    layout_of,
+    name_axis,
+    rows_of,
+    share_axis,
+)
+from plait.report.style import in_groups, outcome_colours, outcome_order
+from plait.results import Comparison
+
+
+def outcomes(comparison: Comparison) -> Figure:
+    """Show how the episodes of each arm ended, as stacked bars."""
+    arms, names = in_groups(comparison), outcome_order(comparison)
+    rows, colours = rows_of(arms), outcome_colours(names)
+    totals = [max(sum(arm.outcomes.values()), 1) for arm in arms]
+    data: list[Json] = []
+    for name in names:
+        counts = [arm.outcomes.get(name, 0) for arm in arms]
+        shares = [count / total for count, total in zip(counts, totals, strict=True)]
+        label = text.plotly_text(text.words(name))
+        data.append(
+            {
+                "type": "bar",
+                "orientation": "h",
+                "x": shares,
+                "y": rows,
+                "width": 0.62,
+                "legendgroup": name,
+                "marker": {"color": colours[name], "line": {"color": SURFACE, "width": 1.5}},
+                "text": [f"{100 * share:.0f}%" if share >= 0.06 else "" for share in shares],
+                "textposition": "inside",
+                "insidetextanchor": "middle",
+                "textangle": 0,
+                "textfont": {"color": colours[name].replace(")", "-ink)"), "size": 12},
+                "constraintext": "none",
+                "hovertext": [
+                    f"<b>{text.plotly_text(arm.arm)}</b><br>{label}: {count} of {total}"
+                    for arm, count, total in zip(arms, counts, totals, strict=True)
+                ],
+                "hoverinfo": "text",
+            }
+        )
+    return Figure(
+        data=data,
+        layout=layout_of(
+            barmode="stack",
+            margin={"l": 210, "r": 16, "t": 6, "b": 30},
+            xaxis=share_axis(),
+            yaxis=name_axis(arms, rows, is_narrow=False),
+        ),
+        narrow={
+            "margin": {"l": 112, "r": 14, "t": 6, "b": 30},
+            "yaxis": name_axis(arms, rows, is_narrow=True),
+        },
+        height=int(36 * (rows[-1] + 1)) + 44,
+        summary="Share of the episodes of each arm that ended in each way.",
+    )

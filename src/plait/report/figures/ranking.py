@@ -1,0 +1,133 @@
+"""Success per arm: a dot and its interval, chance, every training seed, unseen combinations."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from plait.report import text
+from plait.report.figures.base import (
+    INK,
+    MUTED,
+    SURFACE,
+    Figure,
+    Json,
+    chance_label,
+    chance_line,
+    layout_of,
+    name_axis,
+    rows_of,
+    share_axis,
+)
+from plait.report.style import ArmStyle, arm_styles, in_groups
+from plait.results import ArmSummary, Comparison, Rate
+
+
+def ranking(comparison: Comparison) -> Figure:
+    """Show success with its interval per arm, chance, each training seed and unseen combinations.
+
+    Args:
+        comparison: With at least one arm.
+    """
+    arms, styles = in_groups(comparison), arm_styles(comparison)
+    rows = rows_of(arms)
+    data: list[Json] = []
+    for arm, row in zip(arms, rows, strict=True):
+        style, offset = styles[arm.arm], 0.0
+        if arm.holdout is not None:
+            offset = 0.16
+            data.append(_interval(arm, arm.holdout, row + offset, style, is_holdout=True))
+        if len(arm.seed_rates) > 1:
+            data.append(_seed_ticks(arm, row - offset, style))
+        data.append(_interval(arm, arm.success, row - offset, style, is_holdout=False))
+    chance = fmean(arm.chance for arm in arms)
+    layout = layout_of(
+        margin={"l": 210, "r": 150, "t": 28, "b": 34},
+        xaxis=share_axis(),
+        yaxis=name_axis(arms, rows, is_narrow=False),
+        shapes=[chance_line(chance)],
+        annotations=[chance_label(chance), *_number_labels(arms, rows)],
+    )
+    narrow = {
+        "margin": {"l": 112, "r": 14, "t": 28, "b": 34},
+        "yaxis": name_axis(arms, rows, is_narrow=True),
+        "annotations": [chance_label(chance)],
+    }
+    row_height = 46 if any(arm.holdout for arm in arms) else 38
+    return Figure(
+        data=data,
+        layout=layout,
+        narrow=narrow,
+        height=int(row_height * (rows[-1] + 1)) + 70,
+        summary="Success rate and 95% interval of each arm, with chance at "
+        f"{text.percent(chance)}. The table below holds the numbers.",
+    )
+
+
+def _interval(
+    arm: ArmSummary, rate: Rate, row: float, style: ArmStyle, *, is_holdout: bool
+) -> Json:
+    what = "unseen combinations" if is_holdout else "success"
+    is_open = is_holdout or arm.control is not None
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [rate.rate],
+        "y": [row],
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [rate.high - rate.rate],
+            "arrayminus": [rate.rate - rate.low],
+            "thickness": 1.5 if is_holdout else 3,
+            "width": 0,
+            "color": style.colour,
+        },
+        "marker": {
+            "color": SURFACE if is_open else style.colour,
+            "symbol": "circle",
+            "size": 8 if is_holdout else 11,
+            "line": {"color": style.colour, "width": 2},
+        },
+        "hovertext": [
+            f"<b>{text.plotly_text(arm.arm)}</b><br>{what} {text.rate_with_interval(rate)}"
+            f"<br>{rate.successes} of {rate.trials} episodes"
+        ],
+        "hoverinfo": "text",
+    }
+
+
+def _seed_ticks(arm: ArmSummary, row: float, style: ArmStyle) -> Json:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": list(arm.seed_rates),
+        "y": [row] * len(arm.seed_rates),
+        "marker": {
+            "symbol": "line-ns",
+            "size": 13,
+            "line": {"color": style.colour, "width": 1.5},
+        },
+        "hovertext": [
+            f"<b>{text.plotly_text(arm.arm)}</b><br>training seed {index + 1} of "
+            f"{len(arm.seed_rates)}: {text.percent(rate)}"
+            for index, rate in enumerate(arm.seed_rates)
+        ],
+        "hoverinfo": "text",
+    }
+
+
+def _number_labels(arms: Sequence[ArmSummary], rows: Sequence[float]) -> list[Json]:
+    return [
+        {
+            "x": 1,
+            "xref": "paper",
+            "xanchor": "left",
+            "xshift": 14,
+            "y": row,
+            "align": "left",
+            "text": f"<b>{text.percent(arm.success.rate)}</b>  "
+            f"<span style='color:{MUTED}'>{text.interval(arm.success)}</span>",
+            "showarrow": False,
+            "font": {"size": 13, "color": INK},
+        }
+        for arm, row in zip(arms, rows, strict=True)
+    ]

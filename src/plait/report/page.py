@@ -1,0 +1,139 @@
+"""One page that holds everything: text, figures, pictures, and the script that draws them.
+
+Nothing is loaded from anywhere; the page's own content policy forbids it. It says nothing of the
+time or the place where it was written: the same results give the same bytes.
+"""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from plait.errors import DataError
+from plait.report import diagnostics, figures, text, views
+from plait.report.conclusions import conclude
+from plait.report.style import (
+    arm_styles,
+    controls,
+    in_groups,
+    outcome_colours,
+    outcome_order,
+    strategies,
+)
+from plait.results import Comparison, RunResult, load_result, write_text_atomically
+
+RESULT_FILE = "result.json"
+TEMPLATES = "templates"
+FILTERS = (
+    text.percent,
+    text.interval,
+    text.points,
+    text.scaled,
+    text.milliseconds,
+    text.duration,
+    text.significant,
+    text.words,
+    text.counted,
+)
+
+
+def write_report(results_file: Path, output: Path) -> Path:
+    """Write the page of a comparison.
+
+    Args:
+        results_file: The comparison's `results.json`; the folders of its runs are beside it.
+        output: Where the page goes; replaced whole or not at all.
+
+    Returns:
+        `output`.
+
+    Raises:
+        DataError: If a result or a picture it names is missing or unreadable.
+        OutputError: If the page cannot be written.
+    """
+    comparison = load_result(results_file, Comparison)
+    if not comparison.arms:
+        raise DataError(results_file, "no arms", "at least one arm that was evaluated")
+    folders = [results_file.parent / folder for folder in comparison.runs]
+    runs = [(_load_run(folder, results_file), folder) for folder in folders]
+    write_text_atomically(output, render(comparison, runs))
+    return output
+
+
+def render(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> str:
+    """Return the page as HTML.
+
+    Args:
+        comparison: With at least one arm.
+        runs: Every run, and the folder its pictures are in.
+
+    Raises:
+        DataError: If a picture is missing or unreadable.
+    """
+    environment = Environment(
+        loader=PackageLoader("plait.report", TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {function.__name__: function for function in FILTERS}
+    template = environment.get_template("page.html.jinja")
+    return template.render(_content(comparison, runs))
+
+
+def _load_run(folder: Path, results_file: Path) -> RunResult:
+    path = folder / RESULT_FILE
+    if not path.exists():
+        raise DataError(
+            path,
+            "no such file",
+            f"the result of a run that {results_file} names",
+            "Copy the whole folder of the comparison, or run it again in the same folder",
+        )
+    return load_result(path, RunResult)
+
+
+def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> dict[str, Any]:
+    results, names = [run for run, _ in runs], [arm.arm for arm in in_groups(comparison)]
+    outcomes = outcome_order(comparison)
+    drawn = {
+        "ranking": figures.ranking(comparison),
+        "outcomes": figures.outcomes(comparison),
+        "curves": figures.learning_curves(comparison, results),
+        "cost": figures.cost(comparison),
+    }
+    return {
+        "comparison": comparison,
+        "conclusions": conclude(comparison),
+        "arms": in_groups(comparison),
+        "strategies": strategies(comparison),
+        "controls": controls(comparison),
+        "styles": arm_styles(comparison),
+        "chance": views.chance_of(in_groups(comparison)),
+        "num_episodes": views.episodes_per_arm(comparison),
+        "num_seeds": max(len(arm.seed_rates) for arm in comparison.arms),
+        "tasks": views.task_names(comparison),
+        "outcomes": outcomes,
+        "outcome_colours": outcome_colours(outcomes),
+        "matrix": views.matrix(comparison),
+        "against_controls": views.against_controls(comparison),
+        "bars": diagnostics.gather_bars(results, names),
+        "heat_maps": diagnostics.gather_heat_maps(runs),
+        "rollouts": views.rollouts(runs),
+        "setup": views.setup(comparison),
+        "settings": text.flatten(comparison.settings),
+        "figures": {name: figure for name, figure in drawn.items() if figure is not None},
+        "style": _source("style.css"),
+        "script": _source("theme.js"),
+        "plotly": Markup(get_plotlyjs()),  # noqa: S704 - the library's own source
+    }
+
+
+def _source(name: str) -> Markup:
+    """Return a style sheet or script of this package as it is."""
+    return Markup(resources.files(__package__).joinpath(TEMPLATES, name).read_text("utf-8"))

@@ -1,0 +1,161 @@
+"""What the tables of the page show: rows ready to be written, without any markup."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plait.report import media, text
+from plait.report.style import controls, in_groups, strategies
+from plait.results import ArmSummary, Comparison, PairedComparison, RolloutPicture, RunResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A paired comparison, read from one side."""
+
+    first: str
+    second: str
+    difference: float
+    interval: str
+    p_value: str
+    differs: bool
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """Strategies against strategies, best first: `cells[row][column]`, None where not compared."""
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    cells: Sequence[Sequence[Pair | None]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """One picture with what there is to say of it."""
+
+    picture: media.Moving
+    instruction: str
+    outcome: str
+    success: bool
+    seed: int
+
+
+def find_pair(comparison: Comparison, first: str, second: str) -> PairedComparison | None:
+    """Return the comparison of two arms as seen from `first`; None where there is none."""
+    for pair in comparison.comparisons:
+        if (pair.first, pair.second) == (first, second):
+            return pair
+        if (pair.first, pair.second) == (second, first):
+            return PairedComparison(
+                first=first,
+                second=second,
+                first_only=pair.second_only,
+                second_only=pair.first_only,
+                difference=-pair.difference,
+                low=-pair.high,
+                high=-pair.low,
+                p_value=pair.p_value,
+                differs=pair.differs,
+            )
+    return None
+
+
+def matrix(comparison: Comparison) -> Matrix:
+    """Lay out the upper triangle of all strategies against all."""
+    names = [arm.arm for arm in strategies(comparison)]
+    cells = [
+        [
+            _pair(find_pair(comparison, row, names[j])) if j > i else None
+            for j in range(1, len(names))
+        ]
+        for i, row in enumerate(names[:-1])
+    ]
+    return Matrix(rows=names[:-1], columns=names[1:], cells=cells)
+
+
+def against_controls(comparison: Comparison) -> list[Pair]:
+    """Compare every control with the strategy that it is a control of."""
+    pairs = []
+    for control in controls(comparison):
+        for arm in strategies(comparison):
+            pair = _pair(find_pair(comparison, arm.arm, control.arm))
+            if pair is not None:
+                pairs.append(pair)
+    return pairs
+
+
+def rollouts(runs: Sequence[tuple[RunResult, Path]]) -> dict[str, list[Rollout]]:
+    """Read the pictures of every arm, successes first.
+
+    Args:
+        runs: Results with their folders.
+
+    Raises:
+        DataError: If a picture is missing or unreadable.
+    """
+    shown: dict[str, list[Rollout]] = {}
+    for run, folder in runs:
+        for picture in sorted(run.pictures, key=lambda picture: not picture.success):
+            shown.setdefault(run.arm, []).append(_rollout(picture, folder))
+    return shown
+
+
+def task_names(comparison: Comparison) -> list[str]:
+    """Return the names of all tasks, in the order in which they first appear."""
+    return list(dict.fromkeys(task for arm in comparison.arms for task in arm.per_task))
+
+
+def setup(comparison: Comparison) -> Mapping[str, str]:
+    """Return what is needed to make the same comparison again, but for the settings."""
+    data, machine = comparison.dataset, comparison.machine
+    recorded = "recorded by this comparison" if data.is_recorded_here else data.path
+    rows = {
+        "environment": comparison.env,
+        "preset": comparison.preset,
+        "demonstrations": f"{text.counted(data.num_episodes, 'episode')}, "
+        f"{text.counted(data.num_steps, 'step')}, {recorded}",
+        "fingerprint": data.fingerprint,
+        "cameras": ", ".join(data.cameras),
+        "python": machine.python,
+    }
+    rows |= dict(machine.packages)
+    if machine.git_commit:
+        rows["commit"] = machine.git_commit
+    return rows
+
+
+def chance_of(arms: Sequence[ArmSummary]) -> float:
+    """Return the mean chance of some arms; 0 of none."""
+    return sum(arm.chance for arm in arms) / len(arms) if arms else 0.0
+
+
+def episodes_per_arm(comparison: Comparison) -> int:
+    """Return the largest number of episodes of an arm."""
+    return max((arm.success.trials for arm in in_groups(comparison)), default=0)
+
+
+def _pair(pair: PairedComparison | None) -> Pair | None:
+    if pair is None:
+        return None
+    return Pair(
+        first=pair.first,
+        second=pair.second,
+        difference=pair.difference,
+        interval=text.points_interval(pair),
+        p_value=text.p_value(pair.p_value),
+        differs=pair.differs,
+        detail=f"{text.counted(pair.first_only, 'episode')} solved by {pair.first} alone, "
+        f"{pair.second_only:,} by {pair.second} alone",
+    )
+
+
+def _rollout(picture: RolloutPicture, folder: Path) -> Rollout:
+    return Rollout(
+        picture=media.load_moving(folder, picture.file),
+        instruction=picture.instruction,
+        outcome=text.words(picture.outcome),
+        success=picture.success,
+        seed=picture.seed,
+    )

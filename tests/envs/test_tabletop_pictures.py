@@ -7,7 +7,7 @@ import pytest
 from plait.envs.tabletop.env import TabletopEnv
 from plait.envs.tabletop.model import HIDDEN_GROUP
 from plait.envs.tabletop.primitives import meet_box, meet_cylinder, meet_sphere
-from plait.envs.tabletop.scene import COLOURS
+from plait.envs.tabletop.scene import COLOURS, TABLE_X, TABLE_Y
 
 SIZE = 24
 MJ_RAY_HAS_NORMAL = "normal:" in mujoco.mj_ray.__doc__
@@ -175,3 +175,33 @@ def test_a_raised_hand_casts_a_paler_shadow_further_away():
     assert low.max() == high.max() == 1.0
     assert low.min() <= high.min() < 0.8
     assert not np.array_equal(low, high)
+
+
+def test_rays_leave_through_the_middle_of_each_pixel():
+    env = playing("touch", 0)
+    view, _ = env._now()[2].view("wrist", 4)
+    half = np.tan(1.30 / 2)
+    assert view.half == pytest.approx(half)
+    rows = (view.rays / half).T.reshape(4, 4, 3)
+    assert rows[0, :, 0].tolist() == pytest.approx([-0.75, -0.25, 0.25, 0.75])  # left to right
+    assert rows[:, 0, 1].tolist() == pytest.approx([0.75, 0.25, -0.25, -0.75])  # top to bottom
+    assert np.allclose(view.rotation, env.world.data.cam("wrist").xmat.reshape(3, 3))
+
+
+@pytest.mark.parametrize("camera", ["base", "wrist"])
+def test_the_table_is_met_where_mujoco_meets_it(camera):
+    env = playing("touch", 4)
+    view, backdrop = env._now()[2].view(camera, 16)
+    lengths = np.sqrt((view.rays**2).sum(axis=0))
+    only_table = np.array([group == HIDDEN_GROUP for group in range(6)], np.uint8)
+    geom = np.zeros(1, np.int32)
+    outputs = (geom, np.zeros(3)) if MJ_RAY_HAS_NORMAL else (geom,)
+    for pixel, ray in enumerate((view.rotation @ view.rays / lengths).T):
+        args = env.world.model, env.world.data, view.origin, ray, only_table, 1, -1
+        reach = mujoco.mj_ray(*args, *outputs)
+        if reach < 0 or ray[2] > -1e-3:  # the sky, or past MuJoCo's finite plane
+            continue
+        x, y, _ = view.origin + reach * ray
+        assert backdrop.places[1:3, pixel] == pytest.approx([x, y], abs=1e-9)
+        if abs(x) < TABLE_X and abs(y) < TABLE_Y:
+            assert backdrop.places[0, pixel] == pytest.approx(x * x + y * y)

@@ -128,10 +128,32 @@ def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> 
         "setup": views.setup(comparison),
         "settings": text.flatten(comparison.settings),
         "figures": {name: figure for name, figure in drawn.items() if figure is not None},
+        "figure_data": {name: figure.as_json() for name, figure in drawn.items() if figure},
+        "legends": _legends(comparison),
         "style": _source("style.css"),
         "script": _source("theme.js"),
         "plotly": Markup(get_plotlyjs()),  # noqa: S704 - the library's own source
     }
+
+
+def _legends(comparison: Comparison) -> dict[str, list[dict[str, str | bool]]]:
+    """Return the entries of every legend: what each switches, its label and its mark."""
+    styles, names = arm_styles(comparison), outcome_order(comparison)
+    colours = outcome_colours(names)
+    arms: list[dict[str, str | bool]] = [
+        {
+            "group": arm.arm,
+            "label": arm.arm,
+            "colour": styles[arm.arm].colour,
+            "hollow": arm.control is not None,
+        }
+        for arm in in_groups(comparison)
+    ]
+    ends: list[dict[str, str | bool]] = [
+        {"group": name, "label": text.words(name), "colour": colours[name], "hollow": False}
+        for name in names
+    ]
+    return {"arms": arms, "strategies": arms[: len(strategies(comparison))], "outcomes": ends}
 
 
 def _source(name: str) -> Markup:

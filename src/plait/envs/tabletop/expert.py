@@ -195,7 +195,8 @@ def perturb(
         action: The expert's, kept as the target of imitation.
         rng: Where chance comes from.
         probability: That this step is disturbed.
-        scale: Standard deviation of the disturbance, in units of the action.
+        scale: Standard deviation of the disturbance, in units of the action; a fifth of it for
+            the rotation, whose recovery would otherwise be most of what there is to learn.
 
     Returns:
         What to execute; the gripper's command is never disturbed.
@@ -203,5 +204,6 @@ def perturb(
     if rng.random() >= probability:
         return action
     noisy = action.copy()
-    noisy[:6] += (scale * rng.standard_normal(6)).astype(np.float32)
+    scales = np.repeat([scale, 0.2 * scale], 3)
+    noisy[:6] += (scales * rng.standard_normal(6)).astype(np.float32)
     return np.clip(noisy, -1.0, 1.0)

@@ -26,7 +26,7 @@ Image = UInt8[np.ndarray, "height width_px 3"]
 
 # Fixed camera: over the robot's shoulder.
 BASE_POSITION = (-0.43, 0.0, 0.62)
-BASE_TARGET = (-0.012, 0.0, 0.02)
+BASE_TARGET = (0.012, 0.0, 0.02)
 FIELD_OF_VIEW_RAD = {"base": 0.62, "wrist": 1.30}
 
 _LIGHT = np.array([-0.30, 0.42, 1.0]) / np.linalg.norm([-0.30, 0.42, 1.0])

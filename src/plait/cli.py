@@ -1,5 +1,7 @@
-"""The command line: thin. It reads options, calls Plait, prints a table, and turns errors into
-one clear sentence and exit code 2.
+"""The command line: thin.
+
+It reads options, calls Plait, prints a table, and turns errors into one clear sentence and exit
+code 2.
 """
 
 import errno
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from tyro.conf import Positional, arg, subcommand
+from tyro.conf import Positional, subcommand
 
 from plait.errors import OptionError, PlaitError
 
@@ -295,7 +297,7 @@ Command = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     command = tyro.cli(
-        Command,  # type: ignore[arg-type]
+        Command,
         prog="plait",
         description="Weave vision, language and action into one robot policy.",
         args=arguments,

@@ -1,6 +1,6 @@
 """A comparison as `plait compare` would leave it in a folder, made of seeded noise in a moment.
 
-    python fake_comparison.py FOLDER        # writes results.json, runs/ and report.html there
+python fake_comparison.py FOLDER        # writes results.json, runs/ and report.html there
 """
 
 import random

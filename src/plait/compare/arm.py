@@ -4,8 +4,8 @@
 """
 
 from dataclasses import dataclass
-from typing import Any
 from pathlib import Path
+from typing import Any
 
 from plait.compare.settings import CONTROLS, Arm, CompareSettings, run_config
 from plait.compare.workers import Report
@@ -17,7 +17,7 @@ from plait.evaluation.offline import action_error
 from plait.evaluation.rollout import Environment, evaluate_policy
 from plait.evaluation.sensitivity import sensitivity_diagnostic
 from plait.policy import Policy
-from plait.results import Cost, EpisodeResult, RunResult, describe_machine, save_result
+from plait.results import Cost, Diagnostic, EpisodeResult, RunResult, describe_machine, save_result
 from plait.training.loop import Progress
 from plait.training.run import TrainedRun, train
 
@@ -97,7 +97,7 @@ class ArmJob:
         policy, position, validation = trained.policy, trained.position, trained.validation
         training = self.settings.training
         inference = measure_cost(policy, validation[0].observation)
-        diagnostics = (sensitivity_diagnostic(policy, validation),)
+        diagnostics: tuple[Diagnostic, ...] = (sensitivity_diagnostic(policy, validation),)
         if self.arm.control is None:
             observation = validation[0].observation
             diagnostics += fusion_diagnostics(policy, observation, self.folder)
@@ -140,4 +140,3 @@ class EnvFactory:
         if self.has_pictures:
             options["render_mode"] = "rgb_array"
         return make_env(self.env, **options)
-

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from plait.config import Component, DataConfig, PolicyConfig, RunConfig, TrainingConfig
 from plait.errors import OptionError, UnknownNameError
@@ -10,6 +10,8 @@ from plait.types import LANGUAGE, VISION
 
 # The dearest first, so that no core waits long for the last run.
 FUSIONS = ("early", "transformer", "cross_attention", "film", "late", "concat")
+# The strategy whose size all others are brought to.
+REFERENCE = Component(name="film")
 CONTROLS: Mapping[str, tuple[str, ...]] = {
     "instruction_masked": (LANGUAGE,),
     "images_masked": (VISION,),
@@ -51,8 +53,8 @@ class CompareSettings:
     num_evaluation_episodes: int = 200
     num_pictures: int = 2
     seed: int = 0
-    policy: PolicyConfig = PolicyConfig(fusion=Component(name="film"))
-    training: TrainingConfig = TrainingConfig()
+    policy: PolicyConfig = field(default_factory=lambda: PolicyConfig(fusion=REFERENCE))
+    training: TrainingConfig = field(default_factory=TrainingConfig)
     execution_horizon: int = 2
     cameras: tuple[str, ...] = ("base",)
     image_size: int = 64
@@ -111,9 +113,7 @@ def run_config(
 ) -> RunConfig:
     """Spell out one training of the comparison."""
     return RunConfig(
-        data=DataConfig(
-            path=data_path, cameras=settings.cameras, image_size=settings.image_size
-        ),
+        data=DataConfig(path=data_path, cameras=settings.cameras, image_size=settings.image_size),
         policy=policy,
         training=replace(settings.training, seed=seed),
         masked=CONTROLS[arm.control] if arm.control else (),

@@ -90,9 +90,7 @@ def _run_job(job: Job, index: int, updates: Any) -> None:
     os._exit(code)
 
 
-def run_jobs(
-    jobs: Sequence[Job], num_workers: int, on_update: Callable[[JobUpdate], None]
-) -> None:
+def run_jobs(jobs: Sequence[Job], num_workers: int, on_update: Callable[[JobUpdate], None]) -> None:
     """Run picklable jobs, at most `num_workers` at a time, each in a fresh process.
 
     Raises:
@@ -107,7 +105,9 @@ def run_jobs(
         while waiting or running:
             while waiting and len(running) < num_workers:
                 index, job = waiting.pop(0)
-                process = context.Process(target=_run_job, args=(job, index, updates), daemon=False)
+                process: BaseProcess = context.Process(
+                    target=_run_job, args=(job, index, updates), daemon=False
+                )
                 process.start()
                 running[index] = process
             _drain(updates, on_update)

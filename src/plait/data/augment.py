@@ -17,7 +17,7 @@ def random_shift(
         max_shift: Largest shift along each axis in pixels.
         generator: Source of the shifts.
     """
-    batch, window, _, height, width_px = images.shape
+    batch, _, _, height, width_px = images.shape
     shifts = torch.randint(-max_shift, max_shift + 1, (2, batch), generator=generator)
     rows = (torch.arange(height) + shifts[0, :, None]).clamp(0, height - 1)
     columns = (torch.arange(width_px) + shifts[1, :, None]).clamp(0, width_px - 1)

@@ -1,8 +1,8 @@
 """From (episode, step) to windows and chunks: index arithmetic for a whole batch at once.
 
-      window of 3 ─┐            ┌─ chunk of 4
-    … s₋₂ s₋₁ [s₀]│[a₀ a₁ a₂ a₃] …        indices beyond the episode repeat its edge,
-                                           and are False in the mask
+  window of 3 ─┐            ┌─ chunk of 4
+… s₋₂ s₋₁ [s₀]│[a₀ a₁ a₂ a₃] …        indices beyond the episode repeat its edge,
+                                       and are False in the mask
 """
 
 import numpy as np

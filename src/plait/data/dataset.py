@@ -79,9 +79,7 @@ class Demonstrations:
         for camera in wanted:
             if camera not in reader.cameras:
                 raise UnknownNameError(f"camera of {path}", camera, reader.cameras)
-        images = {
-            camera: open_frames(reader, camera, image_size, on_progress) for camera in wanted
-        }
+        images = {camera: open_frames(reader, camera, image_size, on_progress) for camera in wanted}
         return cls(
             reader, images, observation_window=observation_window, action_horizon=action_horizon
         )

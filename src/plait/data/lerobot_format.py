@@ -103,6 +103,8 @@ def image_stats(frames: np.ndarray) -> dict[str, list[Any]]:
     """Compute per-channel statistics of uint8 frames `[frames, height, width, 3]` in [0, 1]."""
     pixels = frames.reshape(-1, 3)
     flat = column_stats(pixels / np.float32(255))
-    shaped = {key: [[[value]] for value in values] for key, values in flat.items()}
+    shaped: dict[str, list[Any]] = {
+        key: [[[value]] for value in values] for key, values in flat.items()
+    }
     shaped["count"] = [len(frames)]
     return shaped

@@ -153,7 +153,7 @@ def _read_info(root: Path) -> dict[str, Any]:
     for key in (STATE, ACTION):
         if key not in info["features"]:
             known = ", ".join(info["features"])
-            raise DataError(path, f"no feature {key!r} among {known}", "the robot's state and action")
+            raise DataError(path, f"no feature {key!r} among {known}", "state and action")
     return dict(info)
 
 

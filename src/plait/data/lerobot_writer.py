@@ -364,5 +364,3 @@ def encode_png(frame: np.ndarray) -> bytes:
 def _fixed_lists(values: np.ndarray) -> pa.Array:
     flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-
-

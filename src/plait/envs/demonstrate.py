@@ -1,7 +1,9 @@
 """Demonstrations of a scripted expert, one episode a seed, ready to be recorded."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import gymnasium
 import numpy as np
 
 from plait.data.episode import EpisodeData
@@ -29,7 +31,7 @@ class ExpertEpisodes:
     image_size: int = 64
 
     def __post_init__(self) -> None:
-        self._made = None
+        self._made: gymnasium.Env[Any, Any] | None = None
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the simulator behind: every process makes its own."""
@@ -41,7 +43,7 @@ class ExpertEpisodes:
             self._made = make_env(self.env, cameras=self.cameras, image_size=self.image_size)
         env = self._made
         observation, info = env.reset(seed=seed)
-        expert = Expert(env.unwrapped)
+        expert = Expert(env)
         rng = np.random.default_rng([seed, 1])
         observations, actions = [], []
         ended = False

@@ -215,9 +215,7 @@ def _holdout(best: ArmSummary) -> list[str]:
     ]
 
 
-def _cost(
-    best: ArmSummary, ranked: Sequence[ArmSummary], tied: Sequence[ArmSummary]
-) -> list[str]:
+def _cost(best: ArmSummary, ranked: Sequence[ArmSummary], tied: Sequence[ArmSummary]) -> list[str]:
     if len(ranked) < 2:
         return []
     group = [best, *tied]

@@ -17,7 +17,7 @@ MIME_TYPES = {
     "JPEG": "image/jpeg",
 }
 # Share of the light that is left where nothing is attended to.
-DARKNESS = 0.16
+DARKNESS = 0.28
 SPOTLIGHT_SIDE_PX = 192
 
 
@@ -90,9 +90,7 @@ def concentration(grid: Sequence[Sequence[float]]) -> float:
 
 def _enlarge(image: Image.Image) -> Image.Image:
     factor = max(SPOTLIGHT_SIDE_PX // max(image.size), 1)
-    return image.resize(
-        (image.width * factor, image.height * factor), Image.Resampling.NEAREST
-    )
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
 def _open(folder: Path, file: str) -> tuple[bytes, Image.Image]:

@@ -132,7 +132,7 @@ def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> 
         "legends": _legends(comparison),
         "style": _source("style.css"),
         "script": _source("theme.js"),
-        "plotly": Markup(get_plotlyjs()),  # noqa: S704 - the library's own source
+        "plotly": Markup(get_plotlyjs()),
     }
 
 

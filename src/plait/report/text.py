@@ -46,19 +46,21 @@ def points_interval(pair: PairedComparison) -> str:
 def p_value(value: float) -> str:
     """Write a p-value as `p = 0.034`, `p < 0.001` or `p = 1`."""
     if value < SMALLEST_P:
-        return f"p < {SMALLEST_P}"
+        return f"p{NO_BREAK_SPACE}<{NO_BREAK_SPACE}{SMALLEST_P}"
     rounded = round(value, 2 if value >= 0.1 else 3)
     if value < SIGNIFICANCE:
         # 0.0496 must not be rounded up to the level that it is below.
         rounded = min(rounded, SIGNIFICANCE - SMALLEST_P)
-    return f"p = {rounded:.3g}"
+    return f"p{NO_BREAK_SPACE}={NO_BREAK_SPACE}{rounded:.3g}"
 
 
 def significant(value: float) -> str:
     """Write a positive number with three significant digits and no exponent."""
     if value >= 100:
         return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
 def scaled(value: float) -> str:

@@ -43,7 +43,9 @@ class BatchSource:
         run: Batch size, seed, augmentation and hidden modalities.
     """
 
-    def __init__(self, demonstrations: Demonstrations, episodes: np.ndarray, run: RunConfig) -> None:
+    def __init__(
+        self, demonstrations: Demonstrations, episodes: np.ndarray, run: RunConfig
+    ) -> None:
         self.demonstrations = demonstrations
         self.run = run
         steps = demonstrations.steps_of(episodes)

@@ -5,17 +5,21 @@ Positions on the axes are numbers and names are tick labels, so that no name can
 Plotly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from plait.report import text
+from plait.report.style import ArmStyle
 from plait.results import ArmSummary
 
 INK, MUTED, GRID, AXIS, SURFACE = (
     f"var(--{name})" for name in ("ink", "muted", "grid", "axis", "surface")
 )
 Json = dict[str, Any]
+# Left margins for the names of arms, on wide and on narrow screens.
+ROOMY_MARGIN_PX = 200
+TIGHT_MARGIN_PX = 118
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,24 +54,46 @@ def rows_of(arms: Sequence[ArmSummary]) -> list[float]:
     return rows
 
 
-def name_axis(arms: Sequence[ArmSummary], rows: Sequence[float], *, is_narrow: bool) -> Json:
-    names = []
-    for arm in arms:
-        name = text.plotly_text(arm.arm)
-        if is_narrow:
-            name = name.replace(", ", ",<br>", 1)
-        names.append(f"<span style='color:{MUTED}'>{name}</span>" if arm.control else name)
+def name_axis(rows: Sequence[float]) -> Json:
+    """Return an axis with room for the rows; their names are annotations."""
     return {
         "range": [rows[-1] + 0.6, -0.6],
-        "tickvals": list(rows),
-        "ticktext": names,
-        "tickfont": {"size": 12 if is_narrow else 13, "color": INK},
-        "ticks": "",
-        "showgrid": False,
-        "zeroline": False,
+        "visible": False,
         "fixedrange": True,
-        "ticklabelstandoff": 8,
     }
+
+
+def name_labels(
+    arms: Sequence[ArmSummary],
+    rows: Sequence[float],
+    styles: Mapping[str, ArmStyle],
+    *,
+    margin_px: int,
+) -> list[Json]:
+    """Write names and marks at the left edge of the page; in two lines where there is no room."""
+    labels = []
+    for arm, row in zip(arms, rows, strict=True):
+        name = text.plotly_text(arm.arm)
+        if margin_px < ROOMY_MARGIN_PX:
+            name = name.replace(", ", ",<br>    ", 1)
+        mark = "○" if arm.control else "●"
+        labels.append(
+            {
+                "x": 0,
+                "xref": "paper",
+                "xanchor": "left",
+                "xshift": -margin_px,
+                "y": row,
+                "align": "left",
+                "text": f"<span style='color:{styles[arm.arm].colour}'>{mark}</span> {name}",
+                "showarrow": False,
+                "font": {
+                    "size": 14 if margin_px >= ROOMY_MARGIN_PX else 12,
+                    "color": MUTED if arm.control else INK,
+                },
+            }
+        )
+    return labels
 
 
 def share_axis() -> Json:

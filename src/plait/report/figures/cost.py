@@ -1,6 +1,7 @@
 """What success costs: each strategy by its latency, success and size."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from plait.report import text
@@ -15,6 +16,29 @@ from plait.report.figures.base import (
 )
 from plait.report.style import ArmStyle, arm_styles, strategies
 from plait.results import ArmSummary, Comparison
+
+# What the labels are laid out for; the figure may be somewhat wider or narrower.
+FIGURE_PX = (900, 330)
+TEXT_HEIGHT = 15 / FIGURE_PX[1]
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A rectangle by its middle and size, in shares of the figure."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def is_inside(self) -> bool:
+        return self.width / 2 <= self.x <= 1 - self.width / 2 and 0 <= self.y <= 1
+
+    def overlaps(self, other: "_Box") -> bool:
+        return (
+            abs(self.x - other.x) < (self.width + other.width) / 2
+            and abs(self.y - other.y) < (self.height + other.height) / 2
+        )
 
 
 def cost(comparison: Comparison) -> Figure | None:
@@ -38,7 +62,7 @@ def cost(comparison: Comparison) -> Figure | None:
             xaxis=plain_axis(title="median latency of one prediction (ms)", range=[0, upper]),
             yaxis=plain_axis(title="success", range=[-0.02, 1.02], tickformat=".0%", dtick=0.25),
             shapes=[chance_line(chance, is_horizontal=True)],
-            annotations=_point_labels(arms, upper),
+            annotations=_point_labels(arms, upper, chance),
         ),
         narrow={"margin": {"l": 54, "r": 8, "t": 12, "b": 46}, "annotations": []},
         height=400,
@@ -59,13 +83,13 @@ def _cost_marker(arm: ArmSummary, style: ArmStyle, largest: int) -> Json:
             "symmetric": False,
             "array": [rate.high - rate.rate],
             "arrayminus": [rate.rate - rate.low],
-            "thickness": 1.5,
+            "thickness": 2,
             "width": 0,
             "color": style.colour,
         },
         "marker": {
             "symbol": style.symbol,
-            "size": 20 * (price.num_parameters / largest) ** 0.5,
+            "size": 17 * (price.num_parameters / largest) ** 0.5,
             "color": style.colour,
             "opacity": 1,
             "line": {"color": SURFACE, "width": 1.5},
@@ -79,50 +103,39 @@ def _cost_marker(arm: ArmSummary, style: ArmStyle, largest: int) -> Json:
     }
 
 
-def _point_labels(arms: Sequence[ArmSummary], upper: float) -> list[Json]:
-    """Label points of the cost figure, beside them where there is room, else above or below."""
-    # Widths in shares of a figure of about 900 × 330 px.
-    placed: list[tuple[float, float, float]] = []
+def _point_labels(arms: Sequence[ArmSummary], upper: float, chance: float) -> list[Json]:
+    """Name the points where there is room beside, above or below; the legend names the others."""
+    taken = [_Box(0.5, chance, 1.0, 0.02)]
+    for arm in arms:
+        height = arm.success.high - arm.success.low
+        middle = (arm.success.high + arm.success.low) / 2
+        taken.append(_Box(arm.cost.latency_ms_median / upper, middle, 0.02, height))
     labels = []
     for arm in arms:
         x, y = arm.cost.latency_ms_median / upper, arm.success.rate
-        width = (7 * len(arm.arm) + 16) / 900
+        width = (7 * len(arm.arm) + 4) / FIGURE_PX[0]
         places = {
-            "left": (x + 0.015 + width / 2, y, 14, 0),
-            "right": (x - 0.015 - width / 2, y, -14, 0),
-            "center": (x, y + 0.09, 0, -20),
+            ("left", 14, 0): _Box(x + 0.016 + width / 2, y, width, TEXT_HEIGHT),
+            ("right", -14, 0): _Box(x - 0.016 - width / 2, y, width, TEXT_HEIGHT),
+            ("left", 10, 18): _Box(x + 0.012 + width / 2, y + 0.055, width, TEXT_HEIGHT),
+            ("left", 10, -18): _Box(x + 0.012 + width / 2, y - 0.055, width, TEXT_HEIGHT),
+            ("right", -10, 18): _Box(x - 0.012 - width / 2, y + 0.055, width, TEXT_HEIGHT),
         }
-        anchor = next(
-            (
-                name
-                for name, (cx, cy, _, _) in places.items()
-                if width / 2 < cx < 1 - width / 2
-                and all(
-                    abs(cx - px) > (width + pw) / 2 or abs(cy - py) > 0.055 for px, py, pw in placed
+        for (anchor, shift_x, shift_y), box in places.items():
+            if box.is_inside() and not any(box.overlaps(other) for other in taken):
+                taken.append(box)
+                labels.append(
+                    {
+                        "x": arm.cost.latency_ms_median,
+                        "y": y,
+                        "xanchor": anchor,
+                        "xshift": shift_x,
+                        "yshift": shift_y,
+                        "text": text.plotly_text(arm.arm),
+                        "name": arm.arm,
+                        "showarrow": False,
+                        "font": {"size": 12, "color": INK},
+                    }
                 )
-                and not any(
-                    abs(cx - other.cost.latency_ms_median / upper) < width / 2 + 0.01
-                    and other.success.low - 0.03 < cy < other.success.high + 0.03
-                    for other in arms
-                    if other is not arm
-                )
-            ),
-            "",
-        )
-        if not anchor:
-            continue
-        cx, cy, shift_x, shift_y = places[anchor]
-        placed.append((cx, cy, width))
-        labels.append(
-            {
-                "x": arm.cost.latency_ms_median,
-                "y": y,
-                "xanchor": anchor,
-                "xshift": shift_x,
-                "yshift": -shift_y,
-                "text": text.plotly_text(arm.arm),
-                "showarrow": False,
-                "font": {"size": 12, "color": INK},
-            }
-        )
+                break
     return labels

@@ -1,6 +1,7 @@
 """Learning curves: the mean over the training seeds, and each seed as a thin line."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil, floor, log10
 from statistics import fmean
 
 from plait.report import text
@@ -12,6 +13,11 @@ from plait.report.figures.base import (
 )
 from plait.report.style import ArmStyle, arm_styles, in_groups
 from plait.results import ArmSummary, Comparison, CurvePoint, RunResult
+
+HEIGHT_PX = 400
+LABEL_PX = 16
+# The loss axis is logarithmic from this ratio of the largest to the smallest loss.
+LOG_FROM_RATIO = 6
 
 
 def learning_curves(comparison: Comparison, runs: Sequence[RunResult]) -> Figure | None:
@@ -33,22 +39,73 @@ def learning_curves(comparison: Comparison, runs: Sequence[RunResult]) -> Figure
         data += _arm_curves(arm, [curve for curve in curves if curve], arm_styles(comparison))
     if not data:
         return None
-    losses = [loss for trace in data for loss in trace["y"] if loss > 0]
-    is_log = bool(losses) and max(losses) > 6 * min(losses)
+    low, high, is_log = _range([loss for trace in data for loss in trace["y"]])
     name = "validation loss" if has_validation else "training loss"
+    ticks = _ticks(low, high) if is_log else {}
+    scale = (log10(low), log10(high)) if is_log else (low, high)
     return Figure(
         data=data,
         layout=layout_of(
-            margin={"l": 64, "r": 16, "t": 12, "b": 48},
+            margin={"l": 64, "r": 190, "t": 12, "b": 48},
             xaxis=plain_axis(title="optimiser step", rangemode="tozero", showgrid=False),
             yaxis=plain_axis(
-                title=f"{name}, log scale" if is_log else name, type="log" if is_log else "linear"
+                title=f"{name}, log scale" if is_log else name,
+                type="log" if is_log else "linear",
+                range=list(scale),
+                **ticks,
             ),
+            annotations=_end_labels(data, scale, is_log=is_log),
         ),
-        narrow={"margin": {"l": 54, "r": 8, "t": 12, "b": 44}},
-        height=400,
+        narrow={"margin": {"l": 54, "r": 8, "t": 12, "b": 44}, "annotations": []},
+        height=HEIGHT_PX,
         summary=f"{name.capitalize()} of each arm over the training steps.",
     )
+
+
+def _range(losses: Sequence[float]) -> tuple[float, float, bool]:
+    """Return the ends of the loss axis, and whether it is logarithmic."""
+    low, high = min(losses), max(losses)
+    if low > 0 and high > LOG_FROM_RATIO * low:
+        return low / 1.15, high * 1.15, True
+    room = 0.05 * (high - min(low, 0.0)) or 1.0
+    return min(low, 0.0), high + room, False
+
+
+def _ticks(low: float, high: float) -> Json:
+    """Put ticks at 1, 2 and 5 times the powers of ten."""
+    decades = range(floor(log10(low)), ceil(log10(high)) + 1)
+    values = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    shown = [value for value in values if low <= value <= high]
+    return {"tickvals": shown, "ticktext": [f"{value:g}" for value in shown]}
+
+
+def _end_labels(data: Sequence[Json], scale: tuple[float, float], *, is_log: bool) -> list[Json]:
+    """Name the curves at their ends, moved apart so that no two names overlap."""
+    low, high = scale
+    height_px = HEIGHT_PX - 60
+    means = [trace for trace in data if "name" in trace]
+    ends = [log10(trace["y"][-1]) if is_log else trace["y"][-1] for trace in means]
+    above_px = [height_px * (end - low) / (high - low) for end in ends]
+    order = sorted(range(len(means)), key=lambda index: above_px[index])
+    placed_px = dict.fromkeys(order, 0.0)
+    for rank, index in enumerate(order):
+        below = placed_px[order[rank - 1]] + LABEL_PX if rank else 0.0
+        placed_px[index] = max(above_px[index], below)
+    return [
+        {
+            "x": 1,
+            "xref": "paper",
+            "xanchor": "left",
+            "xshift": 8,
+            "y": ends[index],
+            "yshift": placed_px[index] - above_px[index],
+            "text": means[index]["name"],
+            "name": means[index]["legendgroup"],
+            "showarrow": False,
+            "font": {"size": 12, "color": means[index]["line"]["color"]},
+        }
+        for index in order
+    ]
 
 
 def _losses(curve: Sequence[CurvePoint], *, has_validation: bool) -> dict[int, float]:
@@ -80,6 +137,7 @@ def _arm_curves(
     means = [fmean(curve[step] for curve in curves) for step in steps]
     mean = {
         **common,
+        "name": name,
         "x": steps,
         "y": means,
         "line": {"width": 2.2, "color": style.colour, "dash": style.dash},

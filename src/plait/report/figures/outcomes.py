@@ -2,22 +2,25 @@
 
 from plait.report import text
 from plait.report.figures.base import (
+    ROOMY_MARGIN_PX,
     SURFACE,
+    TIGHT_MARGIN_PX,
     Figure,
     Json,
     layout_of,
     name_axis,
+    name_labels,
     rows_of,
     share_axis,
 )
-from plait.report.style import in_groups, outcome_colours, outcome_order
+from plait.report.style import arm_styles, in_groups, outcome_colours, outcome_order
 from plait.results import Comparison
 
 
 def outcomes(comparison: Comparison) -> Figure:
     """Show how the episodes of each arm ended, as stacked bars."""
     arms, names = in_groups(comparison), outcome_order(comparison)
-    rows, colours = rows_of(arms), outcome_colours(names)
+    rows, styles, colours = rows_of(arms), arm_styles(comparison), outcome_colours(names)
     totals = [max(sum(arm.outcomes.values()), 1) for arm in arms]
     data: list[Json] = []
     for name in names:
@@ -50,13 +53,13 @@ def outcomes(comparison: Comparison) -> Figure:
         data=data,
         layout=layout_of(
             barmode="stack",
-            margin={"l": 210, "r": 16, "t": 6, "b": 30},
+            margin={"l": ROOMY_MARGIN_PX, "r": 16, "t": 6, "b": 30},
             xaxis=share_axis(),
-            yaxis=name_axis(arms, rows, is_narrow=False),
+            yaxis=name_axis(rows),
+            annotations=name_labels(arms, rows, styles, margin_px=ROOMY_MARGIN_PX),
         ),
         narrow={
-            "margin": {"l": 112, "r": 14, "t": 6, "b": 30},
-            "yaxis": name_axis(arms, rows, is_narrow=True),
+            "margin": {"l": TIGHT_MARGIN_PX, "r": 14, "t": 6, "b": 30},
         },
         height=int(36 * (rows[-1] + 1)) + 44,
         summary="Share of the episodes of each arm that ended in each way.",

@@ -7,13 +7,16 @@ from plait.report import text
 from plait.report.figures.base import (
     INK,
     MUTED,
+    ROOMY_MARGIN_PX,
     SURFACE,
+    TIGHT_MARGIN_PX,
     Figure,
     Json,
     chance_label,
     chance_line,
     layout_of,
     name_axis,
+    name_labels,
     rows_of,
     share_axis,
 )
@@ -40,16 +43,22 @@ def ranking(comparison: Comparison) -> Figure:
         data.append(_interval(arm, arm.success, row - offset, style, is_holdout=False))
     chance = fmean(arm.chance for arm in arms)
     layout = layout_of(
-        margin={"l": 210, "r": 150, "t": 28, "b": 34},
+        margin={"l": ROOMY_MARGIN_PX, "r": 150, "t": 28, "b": 34},
         xaxis=share_axis(),
-        yaxis=name_axis(arms, rows, is_narrow=False),
+        yaxis=name_axis(rows),
         shapes=[chance_line(chance)],
-        annotations=[chance_label(chance), *_number_labels(arms, rows)],
+        annotations=[
+            chance_label(chance),
+            *name_labels(arms, rows, styles, margin_px=ROOMY_MARGIN_PX),
+            *_number_labels(arms, rows),
+        ],
     )
     narrow = {
-        "margin": {"l": 112, "r": 14, "t": 28, "b": 34},
-        "yaxis": name_axis(arms, rows, is_narrow=True),
-        "annotations": [chance_label(chance)],
+        "margin": {"l": TIGHT_MARGIN_PX, "r": 14, "t": 28, "b": 34},
+        "annotations": [
+            chance_label(chance),
+            *name_labels(arms, rows, styles, margin_px=TIGHT_MARGIN_PX),
+        ],
     }
     row_height = 46 if any(arm.holdout for arm in arms) else 38
     return Figure(

@@ -22,9 +22,10 @@
     const isNarrow = element.clientWidth < NARROW_PX;
     const fitted = isNarrow ? { ...layout, ...narrow } : layout;
     const shown = data.map((trace) => ({ ...trace, visible: !hidden[name].has(trace.legendgroup) }));
+    const labels = (fitted.annotations || []).filter((label) => !hidden[name].has(label.name));
     const css = getComputedStyle(document.documentElement);
     const size = { width: element.clientWidth, height: element.clientHeight };
-    Plotly.react(element, resolve(shown, css), { ...resolve(fitted, css), ...size }, config);
+    Plotly.react(element, resolve(shown, css), { ...resolve({ ...fitted, annotations: labels }, css), ...size }, config);
   }
 
   const places = [...document.querySelectorAll("[data-figure]")];

@@ -93,8 +93,13 @@ class ConvEncoder(Encoder):
 def _strided_stem(channels: tuple[int, ...]) -> nn.Sequential:
     """Overlapping 3×3 convolutions of stride 2: edges and shapes survive the halving."""
     layers: list[nn.Module] = []
+    last = len(channels) - 2
     for index in range(len(channels) - 1):
-        if index:
-            layers.append(nn.GELU())
-        layers.append(nn.Conv2d(channels[index], channels[index + 1], 3, stride=2, padding=1))
+        # Padding at the end, and on both sides in the last layer, centres every token on its patch
+        # (to half a pixel), so that attention maps lie where they look.
+        padding = 1 if index == last else 0
+        if index != last:
+            layers.append(nn.ZeroPad2d((0, 1, 0, 1)))
+        conv = nn.Conv2d(channels[index], channels[index + 1], 3, stride=2, padding=padding)
+        layers += [conv] if index == last else [conv, nn.GELU()]
     return nn.Sequential(*layers)

@@ -42,7 +42,7 @@ class RegressionHead(Head):
         shape: HeadShape,
         *,
         hidden_dim: int = 128,
-        num_queries: int = 8,
+        num_queries: int = 16,
         query_dim: int = 32,
         loss: Literal["huber", "l1"] = "huber",
         huber_delta: float = 0.1,

@@ -15,6 +15,7 @@ from plait.results import ArmSummary, Comparison, Rate
 
 SIGNIFICANCE = 0.05
 POWER = 0.8
+MOST_NAMES = 4
 NOTHING_LEARNED = "learned nothing about fusion that these episodes can show"
 
 
@@ -25,14 +26,15 @@ def conclude(comparison: Comparison) -> tuple[str, ...]:
         comparison: With its arms best first.
 
     Returns:
-        Sentences, the most important first.
+        Sentences, the most important first; a warning alone where the numbers mean nothing.
     """
-    sentences = [] if comparison.is_meaningful else [_warning(comparison)]
+    if not comparison.is_meaningful:
+        return (_warning(comparison),)
     ranked = strategies(comparison)
     if not ranked:
-        return (*sentences, "No strategy was evaluated, only controls.")
+        return ("No strategy was evaluated, only controls.",)
     tied = _tied_with_best(comparison, ranked)
-    sentences += _winner(comparison, ranked, tied)
+    sentences = _winner(comparison, ranked, tied)
     for control in controls(comparison):
         sentences += _control(comparison, control)
     sentences += _not_above_controls(comparison, ranked)
@@ -72,9 +74,9 @@ def episodes_to_separate(first_only: float, second_only: float, num_tests: int) 
 def _warning(comparison: Comparison) -> str:
     trials = strategies(comparison)[0].success.trials if strategies(comparison) else 0
     return (
-        f"These numbers are too small to mean anything: the preset {comparison.preset!r} trains "
+        f"These numbers are too small to mean anything: the preset {comparison.preset} trains "
         f"briefly and plays {text.counted(trials, 'episode')} per strategy, to show that "
-        "everything runs. Conclude nothing from what follows."
+        "everything runs. Nothing is concluded from them."
     )
 
 
@@ -107,18 +109,13 @@ def _winner(
         ]
     names = [arm.arm for arm in tied]
     worse = [arm.arm for arm in ranked[1:] if arm.arm not in names]
+    sentence = (
+        f"There is no single winner: {best.arm} has the highest success, {success}, but that many "
+        f"episodes do not tell it from {text.listing(names)}."
+    )
     if worse:
-        sentence = (
-            f"There is no single winner: {best.arm} has the highest success, {success}, but with "
-            f"as many episodes {text.listing(names)} cannot be told from it; "
-            f"{text.listing(worse)} {'is' if len(worse) == 1 else 'are'} worse."
-        )
-    else:
-        sentence = (
-            f"No strategy is shown to be better than {best.arm} or worse: it has the highest "
-            f"success, {success}, but with as many episodes {text.listing(names)} cannot be told "
-            "from it."
-        )
+        names = worse if len(worse) <= MOST_NAMES else [f"The {len(worse)} others"]
+        sentence += f" {text.listing(names)} {_is(worse)} worse than {best.arm}."
     return [sentence, *_more_episodes(comparison, best, tied[0])]
 
 
@@ -148,21 +145,21 @@ def _control(comparison: Comparison, control: ArmSummary) -> list[str]:
     pair = next((pair for pair in pairs if pair is not None), None)
     if pair is None:
         return []
-    hidden, without = _hidden(control), _without(control)
+    hidden, them = _hidden(control)
     level = f"{text.rate_with_interval(control.success)}, {_position(control)}"
     if pair.differs and pair.difference > 0:
         return [
-            f"{pair.first} uses {hidden}: trained and run {without} it falls by "
-            f"{100 * pair.difference:.1f} points ({text.p_value(pair.p_value)}) to {level}."
+            f"{pair.first} uses {hidden}: without {them} in training and test, its success falls "
+            f"by {100 * pair.difference:.1f} points ({text.p_value(pair.p_value)}) to {level}."
         ]
     if pair.differs:
         return [
-            f"{pair.first} does better {without}: {level}. Something is wrong with {hidden} or "
-            "with how it is woven in."
+            f"{pair.first} does better without {hidden}, at {level}: something is wrong with "
+            "that modality, or with how it is woven in."
         ]
     return [
-        f"{pair.first} is not shown to use {hidden}: {without} it reaches {level}, and the test "
-        f"does not tell the two apart ({text.p_value(pair.p_value)})."
+        f"{pair.first} is not shown to use {hidden}: without {them} it reaches {level}, and the "
+        f"test does not tell the two apart ({text.p_value(pair.p_value)})."
     ]
 
 
@@ -174,9 +171,8 @@ def _not_above_controls(comparison: Comparison, ranked: Sequence[ArmSummary]) ->
     if not failed:
         return []
     return [
-        f"{text.listing(failed)} {'is' if len(failed) == 1 else 'are'} no better than a control "
-        f"that was denied a modality, and so {'has' if len(failed) == 1 else 'have'} "
-        f"{NOTHING_LEARNED}."
+        f"{text.listing(failed)} {_is(failed)} not shown to beat a control that was denied a "
+        f"modality, and so {'has' if len(failed) == 1 else 'have'} {NOTHING_LEARNED}."
     ]
 
 
@@ -192,9 +188,9 @@ def _at_chance(ranked: Sequence[ArmSummary]) -> list[str]:
     found = [arm for arm in ranked if arm.success.low <= arm.chance]
     if not found:
         return []
-    names = text.listing([arm.arm for arm in found])
+    names = [arm.arm for arm in found]
     return [
-        f"{names} {'is' if len(found) == 1 else 'are'} not above chance: guessing among the "
+        f"{text.listing(names)} {_is(names)} not shown to be above chance: guessing among the "
         f"objects gives {text.percent(found[0].chance)}."
     ]
 
@@ -223,14 +219,14 @@ def _cost(best: ArmSummary, ranked: Sequence[ArmSummary], tied: Sequence[ArmSumm
     fast, slow = cheapest.cost.latency_ms_median, best.cost.latency_ms_median
     if tied and cheapest is not best:
         return [
-            f"Of the strategies not told from the best, {cheapest.arm} is the cheapest: "
+            f"Of the strategies not told from the best, {cheapest.arm} is the cheapest to run: "
             f"{text.milliseconds(fast)} a prediction against {text.milliseconds(slow)} for "
             f"{best.arm}, {text.duration(cheapest.cost.train_seconds)} of training against "
             f"{text.duration(best.cost.train_seconds)}."
         ]
     if tied:
         return [
-            f"{best.arm} is also the cheapest of those not told from it: "
+            f"{best.arm} is also the cheapest to run of those not told from it: "
             f"{text.milliseconds(slow)} a prediction."
         ]
     fastest = min(ranked, key=lambda arm: arm.cost.latency_ms_median)
@@ -265,19 +261,20 @@ def _position(control: ArmSummary) -> str:
         return f"above chance ({chance}), so part of the task can be done without it"
     if control.success.high < control.chance:
         return f"below chance ({chance})"
-    return f"which is at chance ({chance})"
+    return f"which cannot be told from chance ({chance})"
 
 
-def _hidden(control: ArmSummary) -> str:
-    return {"instruction_masked": "the instruction", "images_masked": "the images"}.get(
-        str(control.control), "what the control hides"
-    )
+def _hidden(control: ArmSummary) -> tuple[str, str]:
+    """Return what a control hides, and its pronoun."""
+    known = {
+        "instruction_masked": ("the instruction", "it"),
+        "images_masked": ("the images", "them"),
+    }
+    return known.get(str(control.control), ("what the control hides", "it"))
 
 
-def _without(control: ArmSummary) -> str:
-    return f"without {_hidden(control).removeprefix('the ')}".replace(
-        "without instruction", "without its instruction"
-    )
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def _episodes(rate: Rate) -> str:

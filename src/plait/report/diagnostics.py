@@ -94,7 +94,7 @@ def _heat_maps(arm: str, diagnostic: Diagnostic, folder: Path) -> HeatMaps:
     image = media.load_image(folder, str(diagnostic.image))
     maps = []
     for label, grid in zip(diagnostic.labels, diagnostic.values, strict=False):
-        _check_grid(grid, diagnostic, folder)
+        grid = _grid(grid, diagnostic, folder)
         maps.append(
             HeatMap(
                 label=label,
@@ -111,12 +111,16 @@ def _heat_maps(arm: str, diagnostic: Diagnostic, folder: Path) -> HeatMaps:
     )
 
 
-def _check_grid(grid: object, diagnostic: Diagnostic, folder: Path) -> None:
-    rows = grid if isinstance(grid, list | tuple) else []
-    widths = {len(row) if isinstance(row, list | tuple) else 0 for row in rows}
+def _grid(values: object, diagnostic: Diagnostic, folder: Path) -> Grid:
+    try:
+        rows = [[float(value) for value in row] for row in values]  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        rows = []
+    widths = {len(row) for row in rows}
     if len(widths) != 1 or 0 in widths:
         raise DataError(
             folder,
             f"the heat map {diagnostic.name!r} is no grid",
-            "rows of columns, all of the same length",
+            "rows of numbers, all of the same length",
         )
+    return rows

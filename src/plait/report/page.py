@@ -38,6 +38,7 @@ FILTERS = (
     text.significant,
     text.words,
     text.counted,
+    text.breakable,
 )
 
 

@@ -1,9 +1,12 @@
 """How numbers and lists are written, the same in the page, on the terminal and in sentences."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
+
+from markupsafe import Markup
 
 from plait.results import PairedComparison, Rate
 
@@ -54,7 +57,7 @@ def p_value(value: float) -> str:
     return f"p{NO_BREAK_SPACE}={NO_BREAK_SPACE}{rounded:.3g}"
 
 
-def significant(value: float) -> str:
+def significant(value: int | float) -> str:
     """Write a positive number with three significant digits and no exponent."""
     if value >= 100:
         return f"{value:.0f}"
@@ -63,7 +66,7 @@ def significant(value: float) -> str:
     return f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
-def scaled(value: float) -> str:
+def scaled(value: int | float) -> str:
     """Write a count with a unit prefix: `512`, `48.2 k`, `1.23 M`."""
     for size, unit in UNITS:
         if value >= 0.9995 * size:
@@ -101,6 +104,12 @@ def counted(number: int, noun: str) -> str:
 def words(name: str) -> str:
     """Write a name of code for reading: `wrong_object` as `wrong object`."""
     return name.replace("_", " ")
+
+
+def breakable(name: str) -> Markup:
+    """Escape a name for HTML and let lines break after its underscores and dots."""
+    parts = re.split(r"(?<=[_.:])", name)
+    return Markup("<wbr>").join(parts)
 
 
 def plotly_text(text: str) -> str:

@@ -15,6 +15,8 @@ class Pair:
 
     first: str
     second: str
+    first_only: int
+    second_only: int
     difference: float
     interval: str
     p_value: str
@@ -63,16 +65,17 @@ def find_pair(comparison: Comparison, first: str, second: str) -> PairedComparis
 
 
 def matrix(comparison: Comparison) -> Matrix:
-    """Lay out the upper triangle of all strategies against all."""
+    """Lay out the lower triangle of all strategies against all: the best is the first column."""
     names = [arm.arm for arm in strategies(comparison)]
+    rows, columns = names[1:], names[:-1]
     cells = [
         [
-            _pair(find_pair(comparison, row, names[j])) if j > i else None
-            for j in range(1, len(names))
+            _pair(find_pair(comparison, row, column)) if j <= i else None
+            for j, column in enumerate(columns)
         ]
-        for i, row in enumerate(names[:-1])
+        for i, row in enumerate(rows)
     ]
-    return Matrix(rows=names[:-1], columns=names[1:], cells=cells)
+    return Matrix(rows=rows, columns=columns, cells=cells)
 
 
 def against_controls(comparison: Comparison) -> list[Pair]:
@@ -142,6 +145,8 @@ def _pair(pair: PairedComparison | None) -> Pair | None:
     return Pair(
         first=pair.first,
         second=pair.second,
+        first_only=pair.first_only,
+        second_only=pair.second_only,
         difference=pair.difference,
         interval=text.points_interval(pair),
         p_value=text.p_value(pair.p_value),

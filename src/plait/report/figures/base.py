@@ -19,7 +19,7 @@ INK, MUTED, GRID, AXIS, SURFACE = (
 Json = dict[str, Any]
 # Left margins for the names of arms, on wide and on narrow screens.
 ROOMY_MARGIN_PX = 200
-TIGHT_MARGIN_PX = 118
+TIGHT_MARGIN_PX = 136
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ def name_labels(
     for arm, row in zip(arms, rows, strict=True):
         name = text.plotly_text(arm.arm)
         if margin_px < ROOMY_MARGIN_PX:
-            name = name.replace(", ", ",<br>    ", 1)
+            name = name.replace(", ", ",<br>   ", 1)
         mark = "○" if arm.control else "●"
         labels.append(
             {
@@ -97,10 +97,12 @@ def name_labels(
 
 
 def share_axis() -> Json:
+    """Return an axis from 0 to 100 %."""
     return plain_axis(range=[-0.012, 1.012], tickformat=".0%", dtick=0.25)
 
 
 def plain_axis(*, title: str = "", **options: Any) -> Json:
+    """Return a quiet axis that cannot be dragged, so that touching it scrolls the page."""
     return {
         "title": {"text": title, "font": {"size": 12, "color": MUTED}, "standoff": 10},
         "gridcolor": GRID,
@@ -113,6 +115,7 @@ def plain_axis(*, title: str = "", **options: Any) -> Json:
 
 
 def chance_line(chance: float, *, is_horizontal: bool = False) -> Json:
+    """Draw chance across the figure."""
     across, along = ("y", "x") if is_horizontal else ("x", "y")
     return {
         "type": "line",
@@ -127,6 +130,7 @@ def chance_line(chance: float, *, is_horizontal: bool = False) -> Json:
 
 
 def chance_label(chance: float) -> Json:
+    """Name the line of chance above the figure."""
     return {
         "x": chance,
         "y": 1,
@@ -139,6 +143,7 @@ def chance_label(chance: float) -> Json:
 
 
 def layout_of(**options: Any) -> Json:
+    """Return a layout on a transparent ground, in the fonts and colours of the page."""
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",

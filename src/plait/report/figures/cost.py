@@ -51,7 +51,7 @@ def cost(comparison: Comparison) -> Figure | None:
     if not arms:
         return None
     latencies = [arm.cost.latency_ms_median for arm in arms]
-    largest = max(max(arm.cost.num_parameters for arm in arms), 1)
+    largest = max(*(arm.cost.num_parameters for arm in arms), 1)
     data = [_cost_marker(arm, styles[arm.arm], largest) for arm in arms]
     upper = 1.12 * max(*latencies, 1e-6)
     chance = fmean(arm.chance for arm in arms)
@@ -92,7 +92,7 @@ def _cost_marker(arm: ArmSummary, style: ArmStyle, largest: int) -> Json:
             "size": 17 * (price.num_parameters / largest) ** 0.5,
             "color": style.colour,
             "opacity": 1,
-            "line": {"color": SURFACE, "width": 1.5},
+            "line": {"color": SURFACE, "width": 1},
         },
         "hovertext": [
             f"<b>{text.plotly_text(arm.arm)}</b><br>{text.rate_with_interval(rate)}"

@@ -6,6 +6,7 @@ from statistics import fmean
 
 from plait.report import text
 from plait.report.figures.base import (
+    INK,
     Figure,
     Json,
     layout_of,
@@ -15,7 +16,8 @@ from plait.report.style import ArmStyle, arm_styles, in_groups
 from plait.results import ArmSummary, Comparison, CurvePoint, RunResult
 
 HEIGHT_PX = 400
-LABEL_PX = 16
+LABEL_PX = 15
+MOST_PUSHES = 200
 # The loss axis is logarithmic from this ratio of the largest to the smallest loss.
 LOG_FROM_RATIO = 6
 
@@ -86,11 +88,7 @@ def _end_labels(data: Sequence[Json], scale: tuple[float, float], *, is_log: boo
     means = [trace for trace in data if "name" in trace]
     ends = [log10(trace["y"][-1]) if is_log else trace["y"][-1] for trace in means]
     above_px = [height_px * (end - low) / (high - low) for end in ends]
-    order = sorted(range(len(means)), key=lambda index: above_px[index])
-    placed_px = dict.fromkeys(order, 0.0)
-    for rank, index in enumerate(order):
-        below = placed_px[order[rank - 1]] + LABEL_PX if rank else 0.0
-        placed_px[index] = max(above_px[index], below)
+    placed_px = _apart(above_px)
     return [
         {
             "x": 1,
@@ -99,13 +97,27 @@ def _end_labels(data: Sequence[Json], scale: tuple[float, float], *, is_log: boo
             "xshift": 8,
             "y": ends[index],
             "yshift": placed_px[index] - above_px[index],
-            "text": means[index]["name"],
+            "text": f"<span style='color:{means[index]['line']['color']}'>●</span> "
+            f"{means[index]['name']}",
             "name": means[index]["legendgroup"],
             "showarrow": False,
-            "font": {"size": 12, "color": means[index]["line"]["color"]},
+            "font": {"size": 12, "color": INK},
         }
-        for index in order
+        for index in range(len(means))
     ]
+
+
+def _apart(positions: Sequence[float]) -> list[float]:
+    """Push positions apart until neighbours are a label's height apart, moving each little."""
+    order = sorted(range(len(positions)), key=lambda index: positions[index])
+    placed = [positions[index] for index in order]
+    for _ in range(MOST_PUSHES):
+        for lower in range(len(placed) - 1):
+            overlap = LABEL_PX - (placed[lower + 1] - placed[lower])
+            if overlap > 0:
+                placed[lower] -= overlap / 2
+                placed[lower + 1] += overlap / 2
+    return [place for _, place in sorted(zip(order, placed, strict=True))]
 
 
 def _losses(curve: Sequence[CurvePoint], *, has_validation: bool) -> dict[int, float]:

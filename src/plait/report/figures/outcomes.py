@@ -36,12 +36,11 @@ def outcomes(comparison: Comparison) -> Figure:
                 "width": 0.62,
                 "legendgroup": name,
                 "marker": {"color": colours[name], "line": {"color": SURFACE, "width": 1.5}},
-                "text": [f"{100 * share:.0f}%" if share >= 0.06 else "" for share in shares],
+                "text": [f"{100 * share:.0f}%" if share > 0 else "" for share in shares],
                 "textposition": "inside",
                 "insidetextanchor": "middle",
                 "textangle": 0,
                 "textfont": {"color": colours[name].replace(")", "-ink)"), "size": 12},
-                "constraintext": "none",
                 "hovertext": [
                     f"<b>{text.plotly_text(arm.arm)}</b><br>{label}: {count} of {total}"
                     for arm, count, total in zip(arms, counts, totals, strict=True)
@@ -53,6 +52,7 @@ def outcomes(comparison: Comparison) -> Figure:
         data=data,
         layout=layout_of(
             barmode="stack",
+            uniformtext={"minsize": 11, "mode": "hide"},
             margin={"l": ROOMY_MARGIN_PX, "r": 16, "t": 6, "b": 30},
             xaxis=share_axis(),
             yaxis=name_axis(rows),
@@ -60,6 +60,7 @@ def outcomes(comparison: Comparison) -> Figure:
         ),
         narrow={
             "margin": {"l": TIGHT_MARGIN_PX, "r": 14, "t": 6, "b": 30},
+            "annotations": name_labels(arms, rows, styles, margin_px=TIGHT_MARGIN_PX),
         },
         height=int(36 * (rows[-1] + 1)) + 44,
         summary="Share of the episodes of each arm that ended in each way.",

@@ -43,7 +43,7 @@ def ranking(comparison: Comparison) -> Figure:
         data.append(_interval(arm, arm.success, row - offset, style, is_holdout=False))
     chance = fmean(arm.chance for arm in arms)
     layout = layout_of(
-        margin={"l": ROOMY_MARGIN_PX, "r": 150, "t": 28, "b": 34},
+        margin={"l": ROOMY_MARGIN_PX, "r": 170, "t": 28, "b": 34},
         xaxis=share_axis(),
         yaxis=name_axis(rows),
         shapes=[chance_line(chance)],
@@ -125,18 +125,27 @@ def _seed_ticks(arm: ArmSummary, row: float, style: ArmStyle) -> Json:
 
 
 def _number_labels(arms: Sequence[ArmSummary], rows: Sequence[float]) -> list[Json]:
-    return [
-        {
-            "x": 1,
-            "xref": "paper",
-            "xanchor": "left",
-            "xshift": 14,
-            "y": row,
-            "align": "left",
-            "text": f"<b>{text.percent(arm.success.rate)}</b>  "
-            f"<span style='color:{MUTED}'>{text.interval(arm.success)}</span>",
-            "showarrow": False,
-            "font": {"size": 13, "color": INK},
-        }
-        for arm, row in zip(arms, rows, strict=True)
-    ]
+    """Write rates and intervals in two columns to the right of the figure."""
+    labels = []
+    for arm, row in zip(arms, rows, strict=True):
+        place = {"x": 1, "xref": "paper", "y": row, "showarrow": False}
+        rate, interval = text.percent(arm.success.rate), text.interval(arm.success)
+        labels.append(
+            {
+                **place,
+                "xanchor": "right",
+                "xshift": 66,
+                "text": f"<b>{rate}</b>",
+                "font": {"size": 13, "color": MUTED if arm.control else INK},
+            }
+        )
+        labels.append(
+            {
+                **place,
+                "xanchor": "left",
+                "xshift": 72,
+                "text": interval,
+                "font": {"size": 13, "color": MUTED},
+            }
+        )
+    return labels

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from plait.errors import DataError
-from plait.report import diagnostics, figures, text, views
+from plait.report import diagnostics, figures, markup, rollouts, text, views
 from plait.report.conclusions import conclude
 from plait.report.style import (
     arm_styles,
@@ -38,7 +38,7 @@ FILTERS = (
     text.significant,
     text.words,
     text.counted,
-    text.breakable,
+    markup.breakable,
 )
 
 
@@ -110,13 +110,13 @@ def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> 
     }
     return {
         "comparison": comparison,
-        "conclusions": conclude(comparison),
+        "conclusions": [markup.with_names(sentence, names) for sentence in conclude(comparison)],
         "arms": in_groups(comparison),
         "strategies": strategies(comparison),
         "controls": controls(comparison),
         "styles": arm_styles(comparison),
         "chance": views.chance_of(in_groups(comparison)),
-        "num_episodes": views.episodes_per_arm(comparison),
+        "num_scenes": views.scenes(comparison),
         "num_seeds": max(len(arm.seed_rates) for arm in comparison.arms),
         "tasks": views.task_names(comparison),
         "outcomes": outcomes,
@@ -125,7 +125,7 @@ def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> 
         "against_controls": views.against_controls(comparison),
         "bars": diagnostics.gather_bars(results, names),
         "heat_maps": diagnostics.gather_heat_maps(runs),
-        "rollouts": views.rollouts(runs),
+        "rollouts": rollouts.load_rollouts(runs),
         "setup": views.setup(comparison),
         "settings": text.flatten(comparison.settings),
         "figures": {name: figure for name, figure in drawn.items() if figure is not None},

@@ -1,12 +1,8 @@
 """How numbers and lists are written, the same in the page, on the terminal and in sentences."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
-
-from markupsafe import Markup
 
 from plait.results import PairedComparison, Rate
 
@@ -59,11 +55,8 @@ def p_value(value: float) -> str:
 
 def significant(value: int | float) -> str:
     """Write a positive number with three significant digits and no exponent."""
-    if value >= 100:
-        return f"{value:.0f}"
-    if value >= 10:
-        return f"{value:.1f}"
-    return f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+    digits = sum(value < limit for limit in (99.95, 9.995, 0.9995))
+    return f"{value:.{digits}f}"
 
 
 def scaled(value: int | float) -> str:
@@ -104,17 +97,6 @@ def counted(number: int, noun: str) -> str:
 def words(name: str) -> str:
     """Write a name of code for reading: `wrong_object` as `wrong object`."""
     return name.replace("_", " ")
-
-
-def breakable(name: str) -> Markup:
-    """Escape a name for HTML and let lines break after its underscores and dots."""
-    parts = re.split(r"(?<=[_.:])", name)
-    return Markup("<wbr>").join(parts)
-
-
-def plotly_text(text: str) -> str:
-    """Escape text for Plotly, which reads a little HTML in labels and hover texts."""
-    return escape(text, quote=False)
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

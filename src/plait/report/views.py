@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from plait.report import media, text
-from plait.report.style import controls, in_groups, strategies
-from plait.results import ArmSummary, Comparison, PairedComparison, RolloutPicture, RunResult
+from plait.report import text
+from plait.report.style import controls, strategies
+from plait.results import ArmSummary, Comparison, PairedComparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +30,6 @@ class Matrix:
     rows: Sequence[str]
     columns: Sequence[str]
     cells: Sequence[Sequence[Pair | None]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollout:
-    """One picture with what there is to say of it."""
-
-    picture: media.Moving
-    instruction: str
-    outcome: str
-    success: bool
-    seed: int
 
 
 def find_pair(comparison: Comparison, first: str, second: str) -> PairedComparison | None:
@@ -89,22 +77,6 @@ def against_controls(comparison: Comparison) -> list[Pair]:
     return pairs
 
 
-def rollouts(runs: Sequence[tuple[RunResult, Path]]) -> dict[str, list[Rollout]]:
-    """Read the pictures of every arm, successes first.
-
-    Args:
-        runs: Results with their folders.
-
-    Raises:
-        DataError: If a picture is missing or unreadable.
-    """
-    shown: dict[str, list[Rollout]] = {}
-    for run, folder in runs:
-        for picture in sorted(run.pictures, key=lambda picture: not picture.success):
-            shown.setdefault(run.arm, []).append(_rollout(picture, folder))
-    return shown
-
-
 def task_names(comparison: Comparison) -> list[str]:
     """Return the names of all tasks, in the order in which they first appear."""
     return list(dict.fromkeys(task for arm in comparison.arms for task in arm.per_task))
@@ -134,9 +106,11 @@ def chance_of(arms: Sequence[ArmSummary]) -> float:
     return sum(arm.chance for arm in arms) / len(arms) if arms else 0.0
 
 
-def episodes_per_arm(comparison: Comparison) -> int:
-    """Return the largest number of episodes of an arm."""
-    return max((arm.success.trials for arm in in_groups(comparison)), default=0)
+def scenes(comparison: Comparison) -> int:
+    """Return how many scenes an arm plays with each training seed, for the largest arm."""
+    return max(
+        (arm.success.trials // max(len(arm.seed_rates), 1) for arm in comparison.arms), default=0
+    )
 
 
 def _pair(pair: PairedComparison | None) -> Pair | None:
@@ -153,14 +127,4 @@ def _pair(pair: PairedComparison | None) -> Pair | None:
         differs=pair.differs,
         detail=f"{text.counted(pair.first_only, 'episode')} solved by {pair.first} alone, "
         f"{pair.second_only:,} by {pair.second} alone",
-    )
-
-
-def _rollout(picture: RolloutPicture, folder: Path) -> Rollout:
-    return Rollout(
-        picture=media.load_moving(folder, picture.file),
-        instruction=picture.instruction,
-        outcome=text.words(picture.outcome),
-        success=picture.success,
-        seed=picture.seed,
     )

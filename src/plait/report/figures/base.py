@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plait.report import text
+from plait.report.markup import plotly_text
 from plait.report.style import ArmStyle
 from plait.results import ArmSummary
 
@@ -73,7 +74,7 @@ def name_labels(
     """Write names and marks at the left edge of the page; in two lines where there is no room."""
     labels = []
     for arm, row in zip(arms, rows, strict=True):
-        name = text.plotly_text(arm.arm)
+        name = plotly_text(arm.arm)
         if margin_px < ROOMY_MARGIN_PX:
             name = name.replace(", ", ",<br>   ", 1)
         mark = "○" if arm.control else "●"

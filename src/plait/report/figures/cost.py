@@ -14,6 +14,7 @@ from plait.report.figures.base import (
     layout_of,
     plain_axis,
 )
+from plait.report.markup import plotly_text
 from plait.report.style import ArmStyle, arm_styles, strategies
 from plait.results import ArmSummary, Comparison
 
@@ -95,7 +96,7 @@ def _cost_marker(arm: ArmSummary, style: ArmStyle, largest: int) -> Json:
             "line": {"color": SURFACE, "width": 1},
         },
         "hovertext": [
-            f"<b>{text.plotly_text(arm.arm)}</b><br>{text.rate_with_interval(rate)}"
+            f"<b>{plotly_text(arm.arm)}</b><br>{text.rate_with_interval(rate)}"
             f"<br>{text.milliseconds(price.latency_ms_median)} a prediction"
             f"<br>{text.scaled(price.num_parameters)} parameters"
         ],
@@ -131,7 +132,7 @@ def _point_labels(arms: Sequence[ArmSummary], upper: float, chance: float) -> li
                         "xanchor": anchor,
                         "xshift": shift_x,
                         "yshift": shift_y,
-                        "text": text.plotly_text(arm.arm),
+                        "text": plotly_text(arm.arm),
                         "name": arm.arm,
                         "showarrow": False,
                         "font": {"size": 12, "color": INK},

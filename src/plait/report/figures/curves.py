@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 from statistics import fmean
 
-from plait.report import text
 from plait.report.figures.base import (
     INK,
     Figure,
@@ -12,6 +11,7 @@ from plait.report.figures.base import (
     layout_of,
     plain_axis,
 )
+from plait.report.markup import plotly_text
 from plait.report.style import ArmStyle, arm_styles, in_groups
 from plait.results import ArmSummary, Comparison, CurvePoint, RunResult
 
@@ -112,6 +112,7 @@ def _apart(positions: Sequence[float]) -> list[float]:
     order = sorted(range(len(positions)), key=lambda index: positions[index])
     placed = [positions[index] for index in order]
     for _ in range(MOST_PUSHES):
+        placed[:1] = [max(first, 0.0) for first in placed[:1]]
         for lower in range(len(placed) - 1):
             overlap = LABEL_PX - (placed[lower + 1] - placed[lower])
             if overlap > 0:
@@ -131,7 +132,7 @@ def _arm_curves(
 ) -> list[Json]:
     if not curves:
         return []
-    style, name = styles[arm.arm], text.plotly_text(arm.arm)
+    style, name = styles[arm.arm], plotly_text(arm.arm)
     common = {
         "type": "scatter",
         "mode": "lines+markers" if min(map(len, curves)) == 1 else "lines",

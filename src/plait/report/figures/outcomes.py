@@ -13,6 +13,7 @@ from plait.report.figures.base import (
     rows_of,
     share_axis,
 )
+from plait.report.markup import plotly_text
 from plait.report.style import arm_styles, in_groups, outcome_colours, outcome_order
 from plait.results import Comparison
 
@@ -26,7 +27,7 @@ def outcomes(comparison: Comparison) -> Figure:
     for name in names:
         counts = [arm.outcomes.get(name, 0) for arm in arms]
         shares = [count / total for count, total in zip(counts, totals, strict=True)]
-        label = text.plotly_text(text.words(name))
+        label = plotly_text(text.words(name))
         data.append(
             {
                 "type": "bar",
@@ -42,7 +43,7 @@ def outcomes(comparison: Comparison) -> Figure:
                 "textangle": 0,
                 "textfont": {"color": colours[name].replace(")", "-ink)"), "size": 12},
                 "hovertext": [
-                    f"<b>{text.plotly_text(arm.arm)}</b><br>{label}: {count} of {total}"
+                    f"<b>{plotly_text(arm.arm)}</b><br>{label}: {count} of {total}"
                     for arm, count, total in zip(arms, counts, totals, strict=True)
                 ],
                 "hoverinfo": "text",
@@ -53,13 +54,13 @@ def outcomes(comparison: Comparison) -> Figure:
         layout=layout_of(
             barmode="stack",
             uniformtext={"minsize": 11, "mode": "hide"},
-            margin={"l": ROOMY_MARGIN_PX, "r": 16, "t": 6, "b": 30},
+            margin={"l": ROOMY_MARGIN_PX, "r": 22, "t": 6, "b": 30},
             xaxis=share_axis(),
             yaxis=name_axis(rows),
             annotations=name_labels(arms, rows, styles, margin_px=ROOMY_MARGIN_PX),
         ),
         narrow={
-            "margin": {"l": TIGHT_MARGIN_PX, "r": 14, "t": 6, "b": 30},
+            "margin": {"l": TIGHT_MARGIN_PX, "r": 24, "t": 6, "b": 30},
             "annotations": name_labels(arms, rows, styles, margin_px=TIGHT_MARGIN_PX),
         },
         height=int(36 * (rows[-1] + 1)) + 44,

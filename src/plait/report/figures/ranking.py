@@ -20,6 +20,7 @@ from plait.report.figures.base import (
     rows_of,
     share_axis,
 )
+from plait.report.markup import plotly_text
 from plait.report.style import ArmStyle, arm_styles, in_groups
 from plait.results import ArmSummary, Comparison, Rate
 
@@ -54,7 +55,7 @@ def ranking(comparison: Comparison) -> Figure:
         ],
     )
     narrow = {
-        "margin": {"l": TIGHT_MARGIN_PX, "r": 14, "t": 28, "b": 34},
+        "margin": {"l": TIGHT_MARGIN_PX, "r": 24, "t": 28, "b": 34},
         "annotations": [
             chance_label(chance),
             *name_labels(arms, rows, styles, margin_px=TIGHT_MARGIN_PX),
@@ -97,7 +98,7 @@ def _interval(
             "line": {"color": style.colour, "width": 2},
         },
         "hovertext": [
-            f"<b>{text.plotly_text(arm.arm)}</b><br>{what} {text.rate_with_interval(rate)}"
+            f"<b>{plotly_text(arm.arm)}</b><br>{what} {text.rate_with_interval(rate)}"
             f"<br>{rate.successes} of {rate.trials} episodes"
         ],
         "hoverinfo": "text",
@@ -116,7 +117,7 @@ def _seed_ticks(arm: ArmSummary, row: float, style: ArmStyle) -> Json:
             "line": {"color": style.colour, "width": 1.5},
         },
         "hovertext": [
-            f"<b>{text.plotly_text(arm.arm)}</b><br>training seed {index + 1} of "
+            f"<b>{plotly_text(arm.arm)}</b><br>training seed {index + 1} of "
             f"{len(arm.seed_rates)}: {text.percent(rate)}"
             for index, rate in enumerate(arm.seed_rates)
         ],

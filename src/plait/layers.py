@@ -174,8 +174,7 @@ class Projection(nn.Module):
         """Map `[batch, tokens, spec.width]` to `[batch, tokens, width]`."""
         mask = tokens.mask.unsqueeze(-1)
         values = masked_fill(tokens.values, mask.expand_as(tokens.values))
-        values = self.linear(values) + self.modality_embedding
-        return tokens.with_values(masked_fill(values, mask.expand_as(values)))
+        return tokens.with_values(self.linear(values) + self.modality_embedding)
 
 
 def sinusoidal_grid(rows: int, columns: int, width: int) -> Float[Tensor, "tokens width"]:

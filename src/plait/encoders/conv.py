@@ -101,5 +101,5 @@ def _strided_stem(channels: tuple[int, ...]) -> nn.Sequential:
         if index != last:
             layers.append(nn.ZeroPad2d((0, 1, 0, 1)))
         conv = nn.Conv2d(channels[index], channels[index + 1], 3, stride=2, padding=padding)
-        layers += [conv] if index == last else [conv, nn.GELU()]
+        layers += [conv] if index == last else [conv, nn.ReLU()]
     return nn.Sequential(*layers)

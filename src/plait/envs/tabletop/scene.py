@@ -36,6 +36,9 @@ AREA_X, AREA_Y = 0.145, 0.175
 SPACE_X, SPACE_Y = 0.080, 0.100
 CONTAINER_SPACE = 0.118
 START_HEIGHT = 0.17
+# How often a new object is drawn among those that share a word with an earlier one; chance alone
+# makes 2 of 5 of the others share one too.
+RESEMBLANCE = 0.4
 MAX_TRIES = 200
 
 HALF_HEIGHT = {
@@ -147,12 +150,12 @@ def draw_scene(
 def _draw_things(
     rng: np.random.Generator, count: int, pool: Sequence[Thing], required: Sequence[Thing]
 ) -> list[Thing]:
-    """Draw distinct things; each new one resembles an earlier one with probability 0.7."""
+    """Draw distinct things, of which new ones tend to resemble earlier ones."""
     things = [required[int(rng.integers(len(required)))]]
     while len(things) < count:
         other = things[int(rng.integers(len(things)))]
         like = [t for t in pool if (t.colour == other.colour) != (t.shape == other.shape)]
-        options = like if rng.random() < 0.7 else list(pool)
+        options = like if rng.random() < RESEMBLANCE else list(pool)
         options = [t for t in options if t not in things] or [t for t in pool if t not in things]
         things.append(options[int(rng.integers(len(options)))])
     rng.shuffle(things)

@@ -61,7 +61,7 @@ class PolicyConfig:
     language: Component = Component(name="words")
     proprio: Component = Component(name="state")
     head: Component = Component(name="regression")
-    width: int = 64
+    width: int = 48
     action_horizon: int = 4
 
 
@@ -84,14 +84,14 @@ class TrainingConfig:
         checkpoint_interval: Steps between resumable checkpoints.
     """
 
-    num_steps: int = 2000
-    batch_size: int = 128
+    num_steps: int = 2600
+    batch_size: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 100
     weight_decay: float = 1e-4
     gradient_clip: float = 1.0
     ema_decay: float = 0.99
-    image_shift: int = 2
+    image_shift: int = 0
     precision: str = "fp32"
     seed: int = 0
     validation_interval: int = 200

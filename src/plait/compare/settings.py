@@ -48,8 +48,8 @@ class CompareSettings:
     fusions: tuple[str, ...] = FUSIONS
     has_controls: bool = True
     num_seeds: int = 1
-    num_demonstrations: int = 4000
-    noise: float = 0.3
+    num_demonstrations: int = 8000
+    noise: float = 0.1
     num_evaluation_episodes: int = 200
     num_pictures: int = 2
     seed: int = 0
@@ -143,6 +143,12 @@ PRESETS: Mapping[str, CompareSettings] = {
         env="tabletop/all",
         holdout_env="tabletop/all-holdout",
         cameras=("base", "wrist"),
+        num_demonstrations=12_000,
+        num_evaluation_episodes=500,
+        num_pictures=4,
+        policy=PolicyConfig(fusion=REFERENCE, action_horizon=8),
+        training=TrainingConfig(num_steps=20_000, warmup_steps=500, validation_interval=1000),
+        execution_horizon=4,
     ),
 }
 

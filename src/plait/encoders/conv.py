@@ -40,7 +40,7 @@ class ConvEncoder(Encoder):
         width: int,
         level: Level,
         *,
-        stem_channels: Sequence[int] = (24, 48),
+        stem_channels: Sequence[int] = (16, 32),
         num_blocks: int = 2,
     ) -> None:
         nn.Module.__init__(self)

@@ -32,7 +32,7 @@ class LateFusion(Fusion):
     """
 
     def __init__(
-        self, specs: Mapping[str, TokenSpec], width: int, *, hidden_dim: int = 128
+        self, specs: Mapping[str, TokenSpec], width: int, *, hidden_dim: int = 64
     ) -> None:
         nn.Module.__init__(self)
         self.project = Projections(specs, width)

@@ -27,11 +27,12 @@ class RegressionHead(Head):
 
     Args:
         shape: What the head is built for.
-        hidden_dim: Hidden size of the MLP.
-        num_queries: Learned queries of the pooling.
+        hidden_dim: Hidden size of the MLP, divided among the groups.
+        num_queries: Learned queries of the pooling, divided among the groups.
         query_dim: Size of each query's reading.
         loss: `huber` (quadratic below `huber_delta`, linear above) or `l1`.
-        huber_delta: Where the Huber loss turns linear, in normalised action units.
+        huber_delta: Where the Huber loss turns linear, in normalised action units. At 1 reaching
+            for the wrong object weighs most, which grounds the instruction sooner than 0.1 does.
 
     Raises:
         OptionError: If `loss` is neither.
@@ -45,7 +46,7 @@ class RegressionHead(Head):
         num_queries: int = 16,
         query_dim: int = 32,
         loss: Literal["huber", "l1"] = "huber",
-        huber_delta: float = 0.1,
+        huber_delta: float = 1.0,
     ) -> None:
         nn.Module.__init__(self)
         if loss not in ("huber", "l1"):
@@ -54,6 +55,9 @@ class RegressionHead(Head):
         self.huber_delta = huber_delta
         self.loss_name = loss
         out_dim = shape.action_horizon * shape.action_dim
+        # The groups share the head's size: deciding late must not mean having more parameters.
+        num_queries = max(1, num_queries // shape.num_groups)
+        hidden_dim = max(1, hidden_dim // shape.num_groups)
         self.pools = nn.ModuleList(
             AttentionPool(shape.width, num_queries, query_dim) for _ in range(shape.num_groups)
         )

@@ -6,7 +6,9 @@ takes for the command line, the conformance tests and the comparison to know it.
 
 import importlib
 import inspect
+import os
 import pkgutil
+import sys
 from types import ModuleType
 from typing import TypeVar
 
@@ -58,6 +60,11 @@ def load(package: ModuleType, name: str, base: type[T]) -> type[T]:
 
 def _load_own(name: str, base: type[T]) -> type[T]:
     module_name, _, class_name = name.partition(":")
+    if not module_name or not class_name:
+        raise PlaitError(f"{name!r} names no class; write module:Class")
+    # A console script does not look for modules where it is run; its user expects it to.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:

@@ -342,6 +342,10 @@ def load_result(path: Path, kind: type[T]) -> T:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(path, "no such file", f"a saved {kind.__name__}") from error
+    except OSError as error:
+        raise DataError(
+            path, f"unreadable ({error.strerror})", f"a saved {kind.__name__}"
+        ) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(path, f"not valid JSON ({error})", f"a saved {kind.__name__}") from error
     version = data.get("schema_version") if isinstance(data, dict) else None

@@ -23,7 +23,7 @@ class WriteProcessId:
 class Fail:
     error: type[BaseException]
 
-    def __call__(self, report):
+    def __call__(self, _report):
         raise self.error("the cause")
 
 
@@ -31,7 +31,7 @@ class Fail:
 class Sleep:
     folder: Path
 
-    def __call__(self, report):
+    def __call__(self, _report):
         (self.folder / "started").touch()
         time.sleep(60)
         (self.folder / "finished").touch()
@@ -41,7 +41,7 @@ class Sleep:
 class FailAfterOther:
     folder: Path
 
-    def __call__(self, report):
+    def __call__(self, _report):
         while not (self.folder / "started").exists():
             time.sleep(0.05)
         raise PlaitError("the cause")
@@ -58,18 +58,18 @@ def test_jobs_run_in_processes_of_their_own_and_report(tmp_path):
 
 
 def test_a_user_error_keeps_its_message(tmp_path):
-    with pytest.raises(PlaitError, match="^the cause$"):
-        run_jobs([Fail(PlaitError)], 1, lambda update: None)
+    with pytest.raises(PlaitError, match=r"^the cause$"):
+        run_jobs([Fail(PlaitError)], 1, lambda _update: None)
 
 
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ZeroDivisionError: the cause"):
-        run_jobs([Fail(ZeroDivisionError)], 1, lambda update: None)
+        run_jobs([Fail(ZeroDivisionError)], 1, lambda _update: None)
 
 
 def test_one_failure_stops_the_others(tmp_path):
     start = time.monotonic()
     with pytest.raises(PlaitError, match="the cause"):
-        run_jobs([Sleep(tmp_path), FailAfterOther(tmp_path)], 2, lambda update: None)
+        run_jobs([Sleep(tmp_path), FailAfterOther(tmp_path)], 2, lambda _update: None)
     assert time.monotonic() - start < 40
     assert not (tmp_path / "finished").exists()

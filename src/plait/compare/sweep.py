@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import plait.fusion
+from plait import discovery
 from plait.compare.arm import RESULT_FILE, ArmJob
 from plait.compare.console import job_progress, progress_bar
 from plait.compare.demonstrations import is_recorded, record_demonstrations
@@ -19,6 +21,7 @@ from plait.compare.workers import JobUpdate, run_jobs
 from plait.data.dataset import Demonstrations
 from plait.envs import make_env
 from plait.evaluation.statistics import compare_pairs, summarise_arms
+from plait.fusion.base import Fusion
 from plait.report import write_report
 from plait.results import (
     Comparison,
@@ -100,6 +103,8 @@ def _plan(
     settings: CompareSettings, out: Path, num_workers: int, budget_seconds: float | None
 ) -> Plan:
     """Get the demonstrations, and settle everything that can go wrong before training."""
+    for name in settings.fusions:
+        discovery.load(plait.fusion, name, Fusion)  # type: ignore[type-abstract]
     make_env(settings.env).close()
     if settings.holdout_env is not None:
         make_env(settings.holdout_env).close()

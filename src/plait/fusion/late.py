@@ -31,9 +31,7 @@ class LateFusion(Fusion):
         hidden_dim: Hidden size of each modality's MLP.
     """
 
-    def __init__(
-        self, specs: Mapping[str, TokenSpec], width: int, *, hidden_dim: int = 64
-    ) -> None:
+    def __init__(self, specs: Mapping[str, TokenSpec], width: int, *, hidden_dim: int = 64) -> None:
         nn.Module.__init__(self)
         self.project = Projections(specs, width)
         self.num_groups = len(specs)

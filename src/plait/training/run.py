@@ -1,5 +1,6 @@
 """One training from a dataset to a saved policy."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +14,11 @@ from plait.data.dataset import Demonstrations
 from plait.data.normalize import Normalizer
 from plait.data.sampler import StepSampler
 from plait.encoders.words import build_vocabulary
+from plait.errors import CheckpointError
 from plait.policy import Policy, build_policy
 from plait.results import write_text_atomically
 from plait.training.checkpoint import Position
-from plait.training.loop import MAX_SEED, Progress, fit
+from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, fit
 from plait.types import Batch
 
 POLICY_FOLDER = "policy"
@@ -127,6 +129,7 @@ def train(
     spec = describe_data(demonstrations, run.data.image_size)
     normalizer = Normalizer.from_stats(demonstrations.norm_stats(training_episodes))
     policy = build_policy(run.policy, spec, normalizer, run.training.seed)
+    _refuse_other_run(folder, run)
     write_text_atomically(folder / CONFIG_FILE, to_json(run) + "\n")
     validation = validation_batches(demonstrations, validation_episodes, run)
     position = fit(
@@ -140,6 +143,24 @@ def train(
     )
     policy.save(folder / POLICY_FOLDER)
     return TrainedRun(policy, position, validation)
+
+
+def _refuse_other_run(folder: Path, run: RunConfig) -> None:
+    """Never go on from a checkpoint of other data, another policy or other hidden modalities."""
+    if not (folder / CHECKPOINT_FILE).exists():
+        return
+    path = folder / CONFIG_FILE
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: unreadable beside a checkpoint ({error})") from error
+    wanted = json.loads(to_json(run))
+    changed = [key for key in wanted if saved.get(key) != wanted[key]]
+    if changed:
+        raise CheckpointError(
+            f"{folder} holds a training with another {' and '.join(changed)} (see {path.name}); "
+            "choose another folder, or delete it to train from the start"
+        )
 
 
 def validation_batches(

@@ -13,7 +13,7 @@ from plait.data.chunking import chunk_indices, window_indices
 from plait.data.frame_cache import open_frames
 from plait.data.lerobot_reader import LeRobotReader
 from plait.data.normalize import NormStats
-from plait.errors import OptionError, UnknownNameError
+from plait.errors import DataError, OptionError, UnknownNameError
 from plait.types import ActionChunk, Batch, Observation
 
 
@@ -41,7 +41,7 @@ class Demonstrations:
         self._texts = np.array(reader.tasks, dtype=object)
         self._window, self._horizon = observation_window, action_horizon
         self.cameras = tuple(images)
-        self.instructions = reader.tasks
+        self.instructions = tuple(dict.fromkeys(text for text in reader.tasks if text))
         self.episode_bounds = reader.episode_bounds
         self.fps = reader.fps
         lengths = np.diff(reader.episode_bounds, axis=1)[:, 0]
@@ -52,10 +52,10 @@ class Demonstrations:
     @classmethod
     def open(
         cls,
-        path: Path,
+        path: Path | str,
         *,
         cameras: Sequence[str] | None = None,
-        image_size: int = 64,
+        image_size: int | None = None,
         observation_window: int = 1,
         action_horizon: int = 4,
         on_progress: Callable[[int, int], None] | None = None,
@@ -65,16 +65,24 @@ class Demonstrations:
         Args:
             path: Folder of the dataset.
             cameras: Cameras to read; all where None.
-            image_size: Height and width to resize to in pixels.
+            image_size: Height and width to resize to in pixels; as recorded where None.
             observation_window: Steps seen.
             action_horizon: Steps per chunk.
             on_progress: Called with frames decoded and frames in all.
 
         Raises:
             DataError: If the dataset is missing, damaged or inconsistent.
+            OptionError: If a size is below 1.
+            OutputError: If there is no room for the decoded images.
             UnknownNameError: If it has no such camera.
         """
-        reader = LeRobotReader.open(path)
+        sizes = {"observation window": observation_window, "action horizon": action_horizon}
+        for name, size in (sizes | {"image size": image_size}).items():
+            if size is not None and size < 1:
+                raise OptionError(f"the {name} is {size}, but must be at least 1")
+        reader = LeRobotReader.open(Path(path))
+        if not reader.cameras:
+            raise DataError(path, "no image or video feature", "at least one camera")
         wanted = tuple(cameras) if cameras else reader.cameras
         for camera in wanted:
             if camera not in reader.cameras:

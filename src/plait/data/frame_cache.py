@@ -4,55 +4,73 @@ The name of a cache file holds a hash of the source files and of the size; a fil
 whole, since it was renamed into place; a lock keeps two processes from decoding the same camera.
 """
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
+from plait.data.files import locked, reason, whole_file
 from plait.data.lerobot_reader import LeRobotReader
 from plait.errors import DataError, OutputError
 
+# Stands for the array's layout and for the resize mode (box: the mean of the area of a pixel).
 LAYOUT_VERSION = "1"
 CACHE_FOLDER = ".plait_cache"
 PROGRESS_INTERVAL = 256
+KEY_LENGTH = 16
+Progress = Callable[[int, int], None]
 
 
 def open_frames(
     reader: LeRobotReader,
     camera: str,
-    size: int,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> UInt8[ndarray, "steps 3 size size"]:
+    size: int | None,
+    on_progress: Progress | None = None,
+) -> UInt8[ndarray, "steps 3 height width_px"]:
     """Return a camera's frames as a memory map, decoding them the first time.
 
     Args:
         reader: The dataset.
         camera: Which camera.
-        size: Height and width to resize to in pixels.
+        size: Height and width to resize to in pixels; as recorded where None.
         on_progress: Called with frames done and frames in all.
 
     Raises:
         DataError: If the images are missing or damaged.
         OutputError: If there is no room for the cache.
     """
-    folder = _cache_folder(reader.root)
-    path = folder / f"{camera}-{_key(reader, camera, size)}.npy"
-    shape = (len(reader.action), 3, size, size)
-    with _locked(path):
-        if not _is_whole(path, shape):
-            _build(reader, camera, path, shape, on_progress)
-    frames: ndarray = np.load(path, mmap_mode="r")
-    return frames
+    height, width = (size, size) if size else reader.frame_size(camera)
+    shape = (len(reader.action), 3, height, width)
+    prefix = f"{camera.replace('/', '_')}-{size or 'full'}-"
+    name = f"{prefix}{_key(reader, camera, size)}.npy"
+    beside_data = reader.root / CACHE_FOLDER / name
+    if not _is_whole(beside_data, shape):
+        path = _cache_folder(reader.root) / name
+        try:
+            with locked(path.with_suffix(".lock")):
+                # Another process may have built it while this one waited.
+                if not _is_whole(path, shape):
+                    _build(reader, camera, path, shape, on_progress)
+                    _remove_outdated(path, prefix)
+        except OSError as error:
+            raise OutputError(
+                f"cannot cache the frames of {camera} in {path.parent}: "
+                f"{reason(error)}. It takes {_mebibytes(shape)} MiB"
+            ) from error
+        beside_data = path
+    frames: ndarray = np.load(beside_data, mmap_mode="r")
+    # A plain view: the subclass costs on every slice.
+    return frames.view(np.ndarray)
 
 
-def _key(reader: LeRobotReader, camera: str, size: int) -> str:
+def _key(reader: LeRobotReader, camera: str, size: int | None) -> str:
     digest = hashlib.sha256(f"{LAYOUT_VERSION} {camera} {size}".encode())
     for file in reader.source_files(camera):
         if not file.exists():
@@ -60,7 +78,7 @@ def _key(reader: LeRobotReader, camera: str, size: int) -> str:
         status = file.stat()
         name = file.relative_to(reader.root)
         digest.update(f"{name} {status.st_size} {status.st_mtime_ns}".encode())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:KEY_LENGTH]
 
 
 def _cache_folder(root: Path) -> Path:
@@ -78,21 +96,17 @@ def _cache_folder(root: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make a cache in {root} or {folder}: {error}") from error
+        raise OutputError(
+            f"cannot make a cache in {root} or {folder}: {reason(error)}. "
+            "Set XDG_CACHE_HOME to a folder that can be written"
+        ) from error
     return folder
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
     try:
         frames = np.load(path, mmap_mode="r")
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return False
     return bool(frames.shape == shape and frames.dtype == np.uint8)
 
@@ -102,34 +116,56 @@ def _build(
     camera: str,
     path: Path,
     shape: tuple[int, ...],
-    on_progress: Callable[[int, int], None] | None,
+    on_progress: Progress | None,
 ) -> None:
-    temporary = path.with_suffix(".partial.npy")
-    try:
-        frames = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
-        count = 0
-        for frame in reader.frames(camera):
-            if count < shape[0]:
-                frames[count] = _resized(frame, shape[2]).transpose(2, 0, 1)
-            count += 1
-            if on_progress is not None and (count % PROGRESS_INTERVAL == 0 or count == shape[0]):
-                on_progress(count, shape[0])
+    free = shutil.disk_usage(path.parent).free
+    if free < np.prod(shape, dtype=np.int64):
+        raise OutputError(
+            f"the frames of {camera} take {_mebibytes(shape)} MiB, but {path.parent} has only "
+            f"{free // 2**20} MiB free; free some space or choose a smaller image size"
+        )
+    # Written in order rather than through a memory map, where a full disk kills the process.
+    with whole_file(path, path.with_suffix(f".{os.getpid()}.partial")) as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        count = _write_frames(reader, camera, shape, file, on_progress)
         if count != shape[0]:
             found = f"{count} frames of camera {camera}"
             raise DataError(reader.root, found, f"{shape[0]}, one a step", "Copy it again")
-        frames.flush()
-        del frames
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"cannot cache the frames of {camera} in {path.parent}: {error.strerror}. It takes "
-            f"{np.prod(shape) / 2**20:.0f} MiB"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def _resized(frame: ndarray, size: int) -> ndarray:
-    if frame.shape[:2] == (size, size):
-        return frame
-    return np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.BOX))
+def _write_frames(
+    reader: LeRobotReader,
+    camera: str,
+    shape: tuple[int, ...],
+    file: IO[bytes],
+    on_progress: Progress | None,
+) -> int:
+    height, width = shape[2:]
+    count = 0
+    for frame in reader.frames(camera):
+        if frame.shape[:2] != (height, width):
+            frame = _resized(frame, height, width)
+        file.write(np.ascontiguousarray(frame.transpose(2, 0, 1)).data)
+        count += 1
+        if on_progress is not None and (count % PROGRESS_INTERVAL == 0 or count == shape[0]):
+            on_progress(count, shape[0])
+    return count
+
+
+def _resized(frame: ndarray, height: int, width: int) -> ndarray:
+    """Average over the area of each new pixel."""
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX))
+
+
+def _remove_outdated(path: Path, prefix: str) -> None:
+    """Delete caches of the same camera and size from before the dataset changed."""
+    for other in path.parent.iterdir():
+        key = other.name.removeprefix(prefix).partition(".")[0]
+        # The length tells `cam-64-KEY` from the camera `cam-64` in `cam-64-64-KEY`.
+        if other.name.startswith(prefix) and len(key) == KEY_LENGTH and other.stem != path.stem:
+            other.unlink(missing_ok=True)
+
+
+def _mebibytes(shape: tuple[int, ...]) -> int:
+    return -(-int(np.prod(shape, dtype=np.int64)) // 2**20)

@@ -4,10 +4,10 @@ Numbers of all files go into contiguous arrays; images stay on disk until `frame
 Paths come from the templates in `info.json`, never from a guess.
 """
 
-import io
-import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64, UInt8
 from numpy import ndarray
-from PIL import Image, UnidentifiedImageError
 
-from plait.data.lerobot_format import ACTION, IMAGE_PREFIX, INFO_FILE, STATE, TASKS_FILE
+from plait.data.episode import decode_image
+from plait.data.lerobot_checks import (
+    COPY_AGAIN,
+    EpisodeTable,
+    damaged,
+    fill_template,
+    read_info,
+    read_matrix,
+    read_rows,
+    read_tasks,
+    refuse_nan,
+)
+from plait.data.lerobot_format import ACTION, IMAGE_PREFIX, INFO_FILE, STATE
 from plait.data.video import read_video
 from plait.errors import DataError
 
-NOT_A_DATASET = "a LeRobot v3.0 dataset (a folder with meta/info.json)"
-COPY_AGAIN = "Copy or record the dataset again"
+ROWS_PER_READ = 256
+IMAGES_PER_TASK = 32
 
 
 @dataclass(frozen=True)
@@ -33,21 +44,21 @@ class LeRobotReader:
     Attributes:
         root: Its folder.
         info: What `meta/info.json` says.
+        episodes: What `meta/episodes` says.
         proprio: All steps' states.
         action: All steps' actions.
         task_index: Which of `tasks` each step belongs to.
         tasks: Instructions.
-        episode_bounds: First step and the step after the last, of every episode.
         data_files: Files with the rows, in order.
     """
 
     root: Path
     info: dict[str, Any]
+    episodes: EpisodeTable
     proprio: Float32[ndarray, "steps proprio_dim"]
     action: Float32[ndarray, "steps action_dim"]
     task_index: Int64[ndarray, " steps"]
     tasks: tuple[str, ...]
-    episode_bounds: Int64[ndarray, "episodes 2"]
     data_files: tuple[Path, ...]
 
     @classmethod
@@ -57,28 +68,28 @@ class LeRobotReader:
         Raises:
             DataError: Naming the file, what was found, what was expected, and what to do.
         """
-        info = _read_info(root)
-        episodes = _read_episodes(root, info)
-        files = _data_files(root, info, episodes)
-        tables = [_read_table(path) for path in files]
-        table = pa.concat_tables(tables)
-        expected = int(info["total_frames"])
-        if table.num_rows != expected:
-            found = f"{table.num_rows} steps in the data files"
-            raise DataError(root, found, f"{expected}, as {INFO_FILE} says", COPY_AGAIN)
-        lengths = np.array([row["length"] for row in episodes], dtype=np.int64)
-        ends = np.cumsum(lengths)
-        if not len(lengths) or ends[-1] != expected:
-            found = f"episodes of {ends[-1] if len(ends) else 0} steps together"
-            raise DataError(root, found, f"{expected}, as {INFO_FILE} says", COPY_AGAIN)
-        bounds = np.stack([ends - lengths, ends], axis=1)
-        proprio = _matrix(files[0], table, info, STATE)
-        action = _matrix(files[0], table, info, ACTION)
+        info = read_info(root)
+        episodes = EpisodeTable.read(root, int(info["total_episodes"]))
+        num_steps = sum(int(row["length"]) for row in episodes.rows)
+        if not num_steps or num_steps != info["total_frames"]:
+            found = f"episodes of {num_steps} steps together"
+            expected = f"{info['total_frames']}, as {INFO_FILE} says"
+            raise DataError(episodes.path, found, expected, COPY_AGAIN)
+        files, states, actions, tasks = [], [], [], []
+        for (chunk, file), indices in episodes.files("data").items():
+            path = fill_template(root, info["data_path"], chunk_index=chunk, file_index=file)
+            table = read_rows(path, episodes, indices)
+            files.append(path)
+            dims = {key: int(info["features"][key]["shape"][0]) for key in (STATE, ACTION)}
+            states.append(read_matrix(path, table, STATE, dims[STATE]))
+            actions.append(read_matrix(path, table, ACTION, dims[ACTION]))
+            tasks.append(table["task_index"].to_numpy())
+        proprio, action = np.concatenate(states), np.concatenate(actions)
         for key, values in ((STATE, proprio), (ACTION, action)):
-            _refuse_nan(root, key, values, bounds)
-        task_index = table["task_index"].to_numpy().astype(np.int64)
-        tasks = _read_tasks(root, int(task_index.max()) + 1)
-        return cls(root, info, proprio, action, task_index, tasks, bounds, tuple(files))
+            refuse_nan(root, key, values, episodes.bounds)
+        task_index = np.concatenate(tasks).astype(np.int64)
+        texts = read_tasks(root, task_index)
+        return cls(root, info, episodes, proprio, action, task_index, texts, tuple(files))
 
     @property
     def fps(self) -> int:
@@ -86,13 +97,17 @@ class LeRobotReader:
         return int(self.info["fps"])
 
     @property
+    def episode_bounds(self) -> Int64[ndarray, "episodes 2"]:
+        """First step and the step after the last, of every episode."""
+        return self.episodes.bounds
+
+    @property
     def cameras(self) -> tuple[str, ...]:
-        """Camera names, in the order of `info.json`."""
-        kinds = ("image", "video")
+        """Camera names, in the order of `info.json`; depth is no picture, and left out."""
         return tuple(
             key.removeprefix(IMAGE_PREFIX)
             for key, feature in self.info["features"].items()
-            if feature["dtype"] in kinds
+            if feature["dtype"] in ("image", "video") and not _is_depth(feature)
         )
 
     def feature(self, camera: str) -> tuple[str, dict[str, Any]]:
@@ -101,147 +116,113 @@ class LeRobotReader:
         key = camera if camera in features else IMAGE_PREFIX + camera
         return key, features[key]
 
+    def frame_size(self, camera: str) -> tuple[int, int]:
+        """Return the recorded height and width of a camera's images in pixels.
+
+        Raises:
+            DataError: If `info.json` does not say.
+        """
+        key, feature = self.feature(camera)
+        shape, names = feature.get("shape"), feature.get("names")
+        if isinstance(shape, list) and len(shape) == 3:
+            # Both orders occur; the names decide where there are any, the channels otherwise.
+            first = names[0] if isinstance(names, list) and names else None
+            channels_first = first in ("channel", "channels") or (
+                first is None and shape[0] in (1, 3) and shape[2] not in (1, 3)
+            )
+            height, width = shape[1:] if channels_first else shape[:2]
+            return int(height), int(width)
+        path = self.root / INFO_FILE
+        raise DataError(path, f"{key} of shape {shape}", "height, width and channels")
+
     def source_files(self, camera: str) -> tuple[Path, ...]:
         """Return the files that hold a camera's frames, in order."""
         key, feature = self.feature(camera)
         if feature["dtype"] == "image":
             return self.data_files
-        places = sorted(
-            {
-                (row[f"videos/{key}/chunk_index"], row[f"videos/{key}/file_index"])
-                for row in _read_episodes(self.root, self.info)
-            }
-        )
-        template = self.info["video_path"]
-        return tuple(
-            self.root / template.format(video_key=key, chunk_index=chunk, file_index=file)
-            for chunk, file in places
-        )
+        places = self.episodes.files(f"videos/{key}")
+        return tuple(self._video_path(key, *place) for place in places)
+
+    def _video_path(self, key: str, chunk: int, file: int) -> Path:
+        template = self.info.get("video_path")
+        if not template:
+            found = f"no video_path, though {key} is a video"
+            raise DataError(self.root / INFO_FILE, found, "a template", COPY_AGAIN)
+        places = {"video_key": key, "chunk_index": chunk, "file_index": file}
+        return fill_template(self.root, template, **places)
 
     def frames(self, camera: str) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
         """Decode every frame of a camera, in the order of the steps.
 
         Raises:
-            DataError: If a file is missing or damaged.
+            DataError: If a file is missing or damaged, or has too few frames.
         """
         key, feature = self.feature(camera)
-        for path in self.source_files(camera):
-            if feature["dtype"] == "video":
-                yield from read_video(path)
-            else:
-                yield from _embedded_images(path, key)
+        if feature["dtype"] == "image":
+            with ThreadPoolExecutor(max_workers=2) as pool:
+                for path in self.data_files:
+                    yield from _embedded_images(path, key, pool)
+            return
+        for (chunk, file), indices in self.episodes.files(f"videos/{key}").items():
+            yield from self._video_frames(key, self._video_path(key, chunk, file), indices)
+
+    def _video_frames(self, key: str, path: Path, indices: list[int]) -> Iterator[ndarray]:
+        """Decode the frames of some episodes from the file they share."""
+        frames = read_video(path)
+        position = 0
+        for index in indices:
+            row = self.episodes.rows[index]
+            # A frame is found by counting: rounding times of frames is what goes wrong elsewhere.
+            start = round(float(row.get(f"videos/{key}/from_timestamp") or 0.0) * self.info["fps"])
+            if start < position:
+                found = f"episode {index} from frame {start} of {path.name}"
+                raise DataError(self.episodes.path, found, f"frame {position} or later", COPY_AGAIN)
+            length = int(row["length"])
+            for _ in islice(frames, start - position):
+                pass
+            count = 0
+            for frame in islice(frames, length):
+                count += 1
+                yield frame
+            if count != length:
+                found = f"{count} frames of episode {index}"
+                raise DataError(path, found, f"{length}, one a step", COPY_AGAIN)
+            position = start + length
 
 
-def _read_info(root: Path) -> dict[str, Any]:
-    path = root / INFO_FILE
-    if not root.is_dir():
-        partial = root.with_name(root.name + ".partial")
-        todo = "Its recording was interrupted: run it again" if partial.exists() else ""
-        raise DataError(root, "no such folder", NOT_A_DATASET, todo)
+def _is_depth(feature: dict[str, Any]) -> bool:
+    info = feature.get("info") or feature.get("video_info") or {}
+    return bool(info.get("is_depth_map") or info.get("video.is_depth_map"))
+
+
+def _embedded_images(path: Path, key: str, pool: ThreadPoolExecutor) -> Iterator[ndarray]:
+    """Decode the images in one parquet file; decompression leaves the interpreter's lock."""
+    row = 0
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(path, "no such file", NOT_A_DATASET) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(path, f"not valid JSON ({error})", NOT_A_DATASET, COPY_AGAIN) from error
-    version = str(info.get("codebase_version", "none"))
-    if not version.startswith("v3."):
-        raise DataError(path, f"LeRobot version {version}", "v3.0", "Convert it with LeRobot first")
-    for field in ("features", "fps", "total_frames", "total_episodes", "data_path"):
-        if field not in info:
-            raise DataError(path, f"no field {field!r}", "it, as in every v3.0 dataset", COPY_AGAIN)
-    for key in (STATE, ACTION):
-        if key not in info["features"]:
-            known = ", ".join(info["features"])
-            raise DataError(path, f"no feature {key!r} among {known}", "state and action")
-    return dict(info)
+        with pq.ParquetFile(path) as file:
+            if key not in file.schema_arrow.names:
+                raise DataError(path, f"no column {key!r}", "the images", COPY_AGAIN)
+            for batch in file.iter_batches(batch_size=ROWS_PER_READ, columns=[key]):
+                contents = batch.column(0).field("bytes").to_pylist()
+                starts = range(0, len(contents), IMAGES_PER_TASK)
+                parts = [contents[start : start + IMAGES_PER_TASK] for start in starts]
+                for images in pool.map(_decode_all, parts):
+                    for image in images:
+                        if image is None:
+                            found = f"the image {key} in row {row} is missing or damaged"
+                            raise DataError(path, found, "a whole image", COPY_AGAIN)
+                        row += 1
+                        yield image
+    except (pa.ArrowException, OSError, KeyError, AttributeError) as error:
+        raise damaged(path, error) from error
 
 
-def _read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
-    if columns is None:
-        columns = [STATE, ACTION, "episode_index", "task_index"]
-    try:
-        return pq.read_table(path, columns=columns or None)
-    except FileNotFoundError as error:
-        raise DataError(path, "no such file", "a parquet file", COPY_AGAIN) from error
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(path, f"damaged ({reason})", "a whole parquet file", COPY_AGAIN) from error
-
-
-def _read_episodes(root: Path, info: dict[str, Any]) -> list[dict[str, Any]]:
-    files = sorted((root / "meta" / "episodes").glob("chunk-*/file-*.parquet"))
-    if not files:
-        raise DataError(root / "meta" / "episodes", "no file", "the episodes' table", COPY_AGAIN)
-    rows: list[dict[str, Any]] = []
-    for path in files:
-        table = _read_table(path, [])
-        kept = [name for name in table.column_names if not name.startswith("stats/")]
-        rows += table.select(kept).to_pylist()
-    expected = int(info["total_episodes"])
-    if len(rows) != expected:
-        found = f"{len(rows)} episodes"
-        raise DataError(files[0], found, f"{expected}, as {INFO_FILE} says", COPY_AGAIN)
-    return sorted(rows, key=lambda row: int(row["episode_index"]))
-
-
-def _data_files(root: Path, info: dict[str, Any], episodes: list[dict[str, Any]]) -> list[Path]:
-    places = sorted({(row["data/chunk_index"], row["data/file_index"]) for row in episodes})
-    template = info["data_path"]
-    return [
-        root / template.format(chunk_index=chunk, file_index=file, episode_chunk=chunk)
-        for chunk, file in places
-    ]
-
-
-def _matrix(path: Path, table: pa.Table, info: dict[str, Any], key: str) -> ndarray:
-    column = table[key].combine_chunks()
-    dim = int(info["features"][key]["shape"][0])
-    flat = column.flatten() if pa.types.is_nested(column.type) else column
-    values = flat.to_numpy(zero_copy_only=False).astype(np.float32)
-    if len(values) != table.num_rows * dim:
-        found = f"{key} with {len(values) / max(table.num_rows, 1):g} numbers a step"
-        raise DataError(path, found, f"{dim}, as {INFO_FILE} says", COPY_AGAIN)
-    return values.reshape(-1, dim)
-
-
-def _refuse_nan(root: Path, key: str, values: ndarray, bounds: ndarray) -> None:
-    bad = np.argwhere(~np.isfinite(values))
-    if not len(bad):
-        return
-    step, dim = bad[0]
-    episode = int(np.searchsorted(bounds[:, 1], step, side="right"))
-    where = f"episode {episode}, step {step - bounds[episode, 0]}: {key}[{dim}]"
-    todo = f"{len(bad)} numbers of {key} are like that; remove these episodes"
-    raise DataError(root, f"{where} is {values[step, dim]}", "a finite number", todo)
-
-
-def _read_tasks(root: Path, num_tasks: int) -> tuple[str, ...]:
-    path = root / TASKS_FILE
-    table = _read_table(path, [])
-    name = "task" if "task" in table.column_names else "__index_level_0__"
-    if name not in table.column_names or "task_index" not in table.column_names:
-        raise DataError(path, f"columns {table.column_names}", "task and task_index", COPY_AGAIN)
-    rows = dict(zip(table["task_index"].to_pylist(), table[name].to_pylist(), strict=True))
-    missing = [index for index in range(num_tasks) if index not in rows]
-    if missing:
-        raise DataError(path, f"no task {missing[0]}", f"{num_tasks} tasks", COPY_AGAIN)
-    return tuple(str(rows[index]) for index in range(num_tasks))
-
-
-def _embedded_images(path: Path, key: str) -> Iterator[ndarray]:
-    try:
-        file = pq.ParquetFile(path)
-        for group in file.iter_batches(batch_size=256, columns=[key]):
-            for value in group.column(0).field("bytes"):
-                yield _decode(path, key, value.as_py())
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(path, f"damaged ({reason})", "a whole parquet file", COPY_AGAIN) from error
-
-
-def _decode(path: Path, key: str, content: bytes | None) -> ndarray:
-    try:
-        return np.asarray(Image.open(io.BytesIO(content or b"")).convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(path, f"an image of {key} is damaged", "a PNG", COPY_AGAIN) from error
+def _decode_all(contents: list[bytes | None]) -> list[ndarray | None]:
+    """Decode images; None stands for one that cannot be."""
+    images: list[ndarray | None] = []
+    for content in contents:
+        try:
+            images.append(decode_image(content or b""))
+        except (OSError, SyntaxError, ValueError):
+            images.append(None)
+    return images

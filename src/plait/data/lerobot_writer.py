@@ -4,105 +4,113 @@ Everything goes to `ROOT.partial/` and is renamed to `ROOT` when the last file i
 group an episode keeps single episodes readable; image features are PNG, so nothing is lost.
 """
 
-import io
-import json
-import os
 import shutil
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
-from plait.data.episode import EpisodeData
+from plait.data.episode import EncodedEpisode, EpisodeData, decode_image
+from plait.data.files import (
+    beside,
+    claim_folder,
+    clear_folder,
+    output_errors,
+    refuse_existing,
+    sync_folder,
+)
 from plait.data.lerobot_format import (
-    ACTION,
     DATA_PATH,
-    EPISODES_PATH,
     FILES_PER_CHUNK,
     IMAGE_PREFIX,
-    INFO_FILE,
-    STATE,
-    STATS_FILE,
-    TASKS_FILE,
-    VERSION,
     VIDEO_PATH,
     column_stats,
     data_schema,
     describe_features,
-    image_stats,
+    histogram_stats,
 )
+from plait.data.lerobot_metadata import write_episodes, write_info, write_stats, write_tasks
 from plait.data.video import VideoWriter
-from plait.errors import DataError, OptionError, OutputError
+from plait.errors import DataError, OptionError, PlaitError
 
-STATS_FRAMES = 200
-DATA_FILE_MB = 100
+MARKER = ".plait-unfinished"
+FILE_MB = 100
 
 
 class LeRobotWriter:
-    """Collects episodes into one dataset; use as a context, or call `close`.
+    """Collects episodes into one dataset; use as a context, or call `close` or `abort`.
 
     Args:
-        root: Folder to make; must not exist.
+        root: Folder to make; must not exist, or be empty.
         fps: Steps a second.
         storage: `image` (PNG in the table) or `video` (h264 files).
         robot_type: Name of the robot, for the record.
+        file_mb: Size at which a new data or video file is started, in MiB.
 
     Raises:
-        OutputError: If `root` exists, or cannot be written.
-        OptionError: If `storage` is neither.
+        OutputError: If `root` holds anything, or cannot be written.
+        OptionError: If an option is out of range.
     """
 
     def __init__(
-        self, root: Path, *, fps: int, storage: str = "image", robot_type: str = "plait_tabletop"
+        self,
+        root: Path,
+        *,
+        fps: int,
+        storage: str = "image",
+        robot_type: str | None = "plait_tabletop",
+        file_mb: int = FILE_MB,
     ) -> None:
         if storage not in ("image", "video"):
             raise OptionError(f"storage must be 'image' or 'video', but is {storage!r}")
+        if fps < 1:
+            raise OptionError(f"fps must be at least 1, but is {fps}")
         refuse_existing(root)
-        self.root, self.fps, self.storage, self.robot_type = root, fps, storage, robot_type
-        self.partial = root.with_name(root.name + ".partial")
-        self._guard(self._start)
+        self.root, self.fps, self.storage = root, fps, storage
+        self.robot_type, self.file_mb = robot_type, file_mb
+        self.partial = beside(root, ".partial")
+        self._lock = claim_folder(self.partial, MARKER)
         self._features: dict[str, dict[str, Any]] = {}
         self._tasks: dict[str, int] = {}
         self._episodes: list[dict[str, Any]] = []
-        self._numbers: list[np.ndarray] = []
-        self._samples: dict[str, list[np.ndarray]] = {}
+        self._columns: dict[str, list[np.ndarray]] = {}
+        self._histograms: dict[str, np.ndarray] = {}
         self._videos: dict[str, VideoWriter] = {}
+        self._video_index: dict[str, int] = {}
         self._table: pq.ParquetWriter | None = None
         self._file_index, self._num_steps = 0, 0
-        # Compression leaves the interpreter's lock, so threads share the work.
-        self._encoders = ThreadPoolExecutor(os.cpu_count() or 1)
-
-    def _start(self) -> None:
-        if self.partial.exists():
-            shutil.rmtree(self.partial)
-        (self.partial / "meta").mkdir(parents=True)
+        with output_errors(root):
+            clear_folder(self.partial, keep=MARKER)
+            (self.partial / "meta").mkdir()
 
     def add(self, episode: EpisodeData) -> None:
         """Append one episode.
 
         Raises:
-            DataError: If its arrays disagree, or hold NaN.
+            DataError: If its arrays disagree with each other or the dataset, or hold NaN.
             OutputError: If the disk is full.
         """
-        check_episode(self.root, len(self._episodes), episode)
-        self._guard(lambda: self._add(episode))
+        episode.check(f"{self.root}, episode {len(self._episodes)}")
+        encoded = EncodedEpisode.of(episode, with_images=self.storage == "image")
+        self._append(encoded, episode.images)
 
-    def _add(self, episode: EpisodeData) -> None:
-        if not self._features:
-            sizes = {name: frames.shape[1:3] for name, frames in episode.images.items()}
-            self._features = describe_features(
-                sizes,
-                episode.proprio.shape[1],
-                episode.action.shape[1],
-                self.storage,
-                self.fps,
-            )
-        length, index = len(episode.action), len(self._episodes)
+    def append(self, episode: EncodedEpisode) -> None:
+        """Append an episode whose images are compressed already.
+
+        Raises:
+            DataError: If its shapes disagree with the dataset.
+            OutputError: If the disk is full.
+        """
+        frames = {camera: map(decode_image, pngs) for camera, pngs in episode.images.items()}
+        self._append(episode, frames)
+
+    def _append(self, episode: EncodedEpisode, frames: Mapping[str, Iterable[np.ndarray]]) -> None:
+        """Write an episode; `frames` are looked at only where they go to a video."""
+        self._check_features(episode)
+        index, length = len(self._episodes), episode.num_steps
         task = self._tasks.setdefault(episode.instruction, len(self._tasks))
         row: dict[str, Any] = {
             "episode_index": index,
@@ -111,39 +119,58 @@ class LeRobotWriter:
             "dataset_from_index": self._num_steps,
             "dataset_to_index": self._num_steps + length,
         }
-        row |= self._write_videos(episode)
-        row |= self._write_table(episode, index, task)
-        row |= {"meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0}
-        self._numbers.append(np.concatenate([episode.proprio, episode.action], axis=1))
-        for camera, frames in episode.images.items():
-            self._samples.setdefault(camera, []).append(frames[len(frames) // 2])
-        self._episodes.append(row)
-        self._num_steps += length
-
-    def _write_table(self, episode: EpisodeData, index: int, task: int) -> dict[str, int]:
-        length = len(episode.action)
         steps = np.arange(length)
-        columns: dict[str, Any] = {
-            STATE: _fixed_lists(episode.proprio),
-            ACTION: _fixed_lists(episode.action),
-            # float32 of (step / fps), as LeRobot's own tolerance check expects.
+        columns = {key: np.asarray(values) for key, values in episode.columns.items()} | {
+            # float32 of step / fps: LeRobot compares it within 1e-4 s.
             "timestamp": (steps / self.fps).astype(np.float32),
             "frame_index": steps,
             "episode_index": np.full(length, index),
             "index": self._num_steps + steps,
             "task_index": np.full(length, task),
         }
-        if self.storage == "image":
-            for camera, frames in episode.images.items():
-                rows = [
-                    {"bytes": content, "path": f"{camera}-{index:06d}-{step:06d}.png"}
-                    for step, content in enumerate(self._encoders.map(encode_png, frames))
-                ]
-                columns[IMAGE_PREFIX + camera] = rows
+        with output_errors(self.root):
+            if self.storage == "video":
+                for camera in episode.sizes:
+                    row |= self._write_video(camera, frames[camera], episode.sizes[camera])
+            row |= self._write_rows(columns, episode.images, index)
+        for key, values in columns.items():
+            self._columns.setdefault(key, []).append(values.reshape(length, -1))
+        for camera, histogram in episode.histograms.items():
+            self._histograms[camera] = self._histograms.get(camera, 0) + histogram
+        self._episodes.append(row)
+        self._num_steps += length
+
+    def _check_features(self, episode: EncodedEpisode) -> None:
+        """Take the features of the first episode; refuse others that differ."""
+        found = describe_features(episode.sizes, episode.columns, self.storage, self.fps)
+        if not self._features:
+            self._features = found
+        for key in [*self._features, *found]:
+            if found.get(key) != self._features.get(key):
+                here, first = (
+                    f"{key} {features[key]['dtype']} {features[key]['shape']}"
+                    if key in features
+                    else f"no {key}"
+                    for features in (found, self._features)
+                )
+                where = f"{self.root}, episode {len(self._episodes)}"
+                raise DataError(where, here, f"{first}, as in the first episode")
+
+    def _write_rows(
+        self, columns: Mapping[str, np.ndarray], images: Mapping[str, list[bytes]], index: int
+    ) -> dict[str, int]:
+        """Write one row group and say which file it is in."""
         schema = data_schema(self._features)
-        arrays = [pa.array(columns[field.name], type=field.type) for field in schema]
+        arrays = []
+        for field in schema:
+            if field.name in columns:
+                arrays.append(_column_array(columns[field.name], field.type))
+            else:
+                camera = field.name.removeprefix(IMAGE_PREFIX)
+                arrays.append(_image_array(images[camera], f"{camera}-{index:06d}"))
         table = self._open_table(schema)
-        table.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=length)
+        rows = pa.Table.from_arrays(arrays, schema=schema)
+        table.write_table(rows, row_group_size=max(rows.num_rows, 1))
         return {
             "data/chunk_index": self._file_index // FILES_PER_CHUNK,
             "data/file_index": self._file_index % FILES_PER_CHUNK,
@@ -151,13 +178,12 @@ class LeRobotWriter:
 
     def _open_table(self, schema: pa.Schema) -> pq.ParquetWriter:
         """Return the open data file, or start the next one when this is full."""
-        path = self._data_path()
-        if self._table is not None and path.stat().st_size > DATA_FILE_MB * 2**20:
+        if self._table is not None and self._data_path().stat().st_size >= self.file_mb * 2**20:
             self._table.close()
             self._table = None
             self._file_index += 1
-            path = self._data_path()
         if self._table is None:
+            path = self._data_path()
             path.parent.mkdir(parents=True, exist_ok=True)
             self._table = pq.ParquetWriter(path, schema, compression="snappy")
         return self._table
@@ -166,26 +192,30 @@ class LeRobotWriter:
         chunk, file = divmod(self._file_index, FILES_PER_CHUNK)
         return self.partial / DATA_PATH.format(chunk_index=chunk, file_index=file)
 
-    def _write_videos(self, episode: EpisodeData) -> dict[str, Any]:
-        """Append to one video a camera; an episode is found by its time in the file."""
-        if self.storage != "video":
-            return {}
-        row: dict[str, Any] = {}
-        for camera, frames in episode.images.items():
-            key = IMAGE_PREFIX + camera
-            if key not in self._videos:
-                path = self.partial / VIDEO_PATH.format(video_key=key, chunk_index=0, file_index=0)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._videos[key] = VideoWriter(path, self.fps, frames.shape[1], frames.shape[2])
-            self._videos[key].write(frames)
-            start = self._num_steps / self.fps
-            row |= {
-                f"videos/{key}/chunk_index": 0,
-                f"videos/{key}/file_index": 0,
-                f"videos/{key}/from_timestamp": start,
-                f"videos/{key}/to_timestamp": start + len(frames) / self.fps,
-            }
-        return row
+    def _write_video(
+        self, camera: str, frames: Iterable[np.ndarray], size: tuple[int, int]
+    ) -> dict[str, Any]:
+        """Append to the camera's video; an episode is found by its time in the file."""
+        key = IMAGE_PREFIX + camera
+        video = self._videos.get(camera)
+        if video is not None and video.num_bytes >= self.file_mb * 2**20:
+            video.close()
+            self._video_index[camera] += 1
+            video = None
+        chunk, file = divmod(self._video_index.setdefault(camera, 0), FILES_PER_CHUNK)
+        if video is None:
+            name = VIDEO_PATH.format(video_key=key, chunk_index=chunk, file_index=file)
+            path = self.partial / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            video = self._videos[camera] = VideoWriter(path, self.fps, *size)
+        start = video.num_frames / self.fps
+        video.write(frames)
+        return {
+            f"videos/{key}/chunk_index": chunk,
+            f"videos/{key}/file_index": file,
+            f"videos/{key}/from_timestamp": start,
+            f"videos/{key}/to_timestamp": video.num_frames / self.fps,
+        }
 
     def close(self) -> None:
         """Write the metadata and rename the folder into place.
@@ -195,80 +225,56 @@ class LeRobotWriter:
             OutputError: If the folder cannot be written.
         """
         if not self._episodes:
-            shutil.rmtree(self.partial, ignore_errors=True)
+            self.abort()
             raise DataError(self.root, "no episode", "at least one successful episode")
-        self._guard(self._close)
+        with output_errors(self.root):
+            self._close_files()
+            write_episodes(self.partial, self._episodes)
+            write_tasks(self.partial, list(self._tasks))
+            write_stats(self.partial, self._stats())
+            write_info(
+                self.partial,
+                self._features,
+                num_episodes=len(self._episodes),
+                num_steps=self._num_steps,
+                num_tasks=len(self._tasks),
+                fps=self.fps,
+                robot_type=self.robot_type,
+                file_mb=self.file_mb,
+            )
+            sync_folder(self.partial)
+            refuse_existing(self.root)
+            if self.root.exists():
+                self.root.rmdir()
+            self.partial.rename(self.root)
+            (self.root / MARKER).unlink()
+        self._lock.close()
 
-    def _close(self) -> None:
-        for video in self._videos.values():
+    def _close_files(self) -> None:
+        videos, self._videos = self._videos, {}
+        for video in videos.values():
             video.close()
-        self._encoders.shutdown()
         if self._table is not None:
             self._table.close()
-        write_episodes(self.partial, self._episodes)
-        write_tasks(self.partial / TASKS_FILE, list(self._tasks))
-        stats = self._stats()
-        (self.partial / STATS_FILE).write_text(json.dumps(stats, indent=1), encoding="utf-8")
-        text = json.dumps(self._info(), indent=4)
-        (self.partial / INFO_FILE).write_text(text, encoding="utf-8")
-        self.partial.rename(self.root)
+            self._table = None
 
     def _stats(self) -> dict[str, Any]:
-        numbers = np.concatenate(self._numbers)
-        proprio_dim = self._features[STATE]["shape"][0]
-        stats = {
-            STATE: column_stats(numbers[:, :proprio_dim]),
-            ACTION: column_stats(numbers[:, proprio_dim:]),
-        }
-        for camera, frames in self._samples.items():
-            spread = np.linspace(0, len(frames) - 1, min(len(frames), STATS_FRAMES)).astype(int)
-            stats[IMAGE_PREFIX + camera] = image_stats(np.stack([frames[i] for i in spread]))
-        lengths = [row["length"] for row in self._episodes]
-        steps = np.concatenate([np.arange(length) for length in lengths])
-        automatic = {
-            "timestamp": (steps / self.fps).astype(np.float32),
-            "frame_index": steps,
-            "episode_index": np.repeat(np.arange(len(lengths)), lengths),
-            "index": np.arange(self._num_steps),
-        }
-        return stats | {key: column_stats(value[:, None]) for key, value in automatic.items()}
-
-    def _info(self) -> dict[str, Any]:
-        return {
-            "codebase_version": VERSION,
-            "robot_type": self.robot_type,
-            "total_episodes": len(self._episodes),
-            "total_frames": self._num_steps,
-            "total_tasks": len(self._tasks),
-            "chunks_size": FILES_PER_CHUNK,
-            "data_files_size_in_mb": DATA_FILE_MB,
-            "video_files_size_in_mb": 500,
-            "fps": self.fps,
-            "splits": {"train": f"0:{len(self._episodes)}"},
-            "data_path": DATA_PATH,
-            "video_path": VIDEO_PATH if self.storage == "video" else None,
-            "features": self._features,
-        }
-
-    def _guard(self, write: Callable[[], None]) -> None:
-        """Turn a failing disk into one sentence."""
-        try:
-            write()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise OutputError(
-                f"cannot write the dataset {self.root}: {reason}. "
-                "Choose another folder or free some space"
-            ) from error
+        stats = {key: column_stats(np.concatenate(rows)) for key, rows in self._columns.items()}
+        for camera, histogram in self._histograms.items():
+            height, width, _ = self._features[IMAGE_PREFIX + camera]["shape"]
+            stats[IMAGE_PREFIX + camera] = histogram_stats(histogram, height * width)
+        return stats
 
     def abort(self) -> None:
         """Close what is open and remove what was written."""
-        for video in self._videos.values():
-            video.close()
-        self._encoders.shutdown()
-        if self._table is not None:
-            self._table.close()
-        shutil.rmtree(self.partial, ignore_errors=True)
+        try:
+            self._close_files()
+        except (OSError, pa.ArrowException, PlaitError):
+            # A full disk fails here again; the cause is already on its way to the user.
+            pass
+        finally:
+            shutil.rmtree(self.partial, ignore_errors=True)
+            self._lock.close()
 
     def __enter__(self) -> "LeRobotWriter":
         """Use as a context that finishes the dataset, unless an error occurs."""
@@ -276,91 +282,24 @@ class LeRobotWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finish, or leave nothing behind."""
-        if kind is None:
-            self.close()
-        else:
+        if kind is not None:
             self.abort()
+            return
+        try:
+            self.close()
+        except BaseException:
+            self.abort()
+            raise
 
 
-def refuse_existing(root: Path) -> None:
-    """Never write over anything.
-
-    Raises:
-        OutputError: If `root` exists and is not an empty folder.
-    """
-    try:
-        if root.is_dir() and not any(root.iterdir()):
-            root.rmdir()
-        is_taken = root.exists()
-    except OSError as error:
-        raise OutputError(f"cannot write the dataset {root}: {error.strerror}") from error
-    if is_taken:
-        raise OutputError(f"{root} already exists; choose another folder, or delete it first")
+def _column_array(values: np.ndarray, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_fixed_size_list(kind):
+        return pa.array(values.reshape(-1), type=kind)
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1), type=kind.value_type)
+    return pa.FixedSizeListArray.from_arrays(flat, kind.list_size)
 
 
-def check_episode(root: Path, index: int, episode: EpisodeData) -> None:
-    """Refuse an episode whose arrays disagree or hold NaN.
-
-    Raises:
-        DataError: Naming the episode and the feature.
-    """
-    length = len(episode.action)
-    where = f"episode {index}"
-    if not length:
-        raise DataError(root, f"{where} has no step", "at least one")
-    lengths = {"proprio": len(episode.proprio)}
-    lengths |= {camera: len(frames) for camera, frames in episode.images.items()}
-    for name, found in lengths.items():
-        if found != length:
-            raise DataError(root, f"{where} has {found} of {name}", f"{length}, one an action")
-    for name, values in (("proprio", episode.proprio), ("action", episode.action)):
-        bad = np.argwhere(~np.isfinite(values))
-        if len(bad):
-            step, dim = bad[0]
-            raise DataError(root, f"{where}, step {step}: {name}[{dim}] is not finite", "a number")
-
-
-def write_episodes(root: Path, rows: list[dict[str, Any]]) -> None:
-    """Write `meta/episodes`: one row an episode."""
-    path = root / EPISODES_PATH.format(chunk_index=0, file_index=0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), path)
-
-
-def write_tasks(path: Path, tasks: list[str]) -> None:
-    """Write `meta/tasks.parquet`, whose text is the pandas index: LeRobot looks tasks up by it."""
-    table = pa.table({"task_index": pa.array(range(len(tasks)), pa.int64()), "task": tasks})
-    columns = [
-        _pandas_column("task_index", "int64", "int64"),
-        _pandas_column("task", "unicode", "object"),
-    ]
-    pandas = {
-        "index_columns": ["task"],
-        "column_indexes": [],
-        "columns": columns,
-        "pandas_version": "2.2.0",
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), path)
-
-
-def _pandas_column(name: str, kind: str, numpy_kind: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "field_name": name,
-        "pandas_type": kind,
-        "numpy_type": numpy_kind,
-        "metadata": None,
-    }
-
-
-def encode_png(frame: np.ndarray) -> bytes:
-    """Encode a frame without loss, quickly rather than small."""
-    buffer = io.BytesIO()
-    Image.fromarray(frame).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def _fixed_lists(values: np.ndarray) -> pa.Array:
-    flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+def _image_array(pngs: list[bytes], prefix: str) -> pa.Array:
+    paths = [f"{prefix}-{step:06d}.png" for step in range(len(pngs))]
+    arrays = [pa.array(pngs, type=pa.binary()), pa.array(paths, type=pa.string())]
+    return pa.StructArray.from_arrays(arrays, names=["bytes", "path"])

@@ -2,25 +2,28 @@
 
 Seeds are divided into shards. A worker makes the episodes of a shard and writes them under a
 temporary name, then renames; finished shards in `ROOT.recording/` are kept by an interrupted
-recording and used by the next. Only when all are there is the dataset written and renamed.
+recording and used by the next. Only when all are there is the dataset written and renamed. It
+holds the first `num_episodes` seeds that succeeded, in order, so neither the number of workers nor
+interruptions change a byte.
 """
 
 import json
-import multiprocessing
 import shutil
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from plait.data.episode import EncodedEpisode, EpisodeData
+from plait.data.files import beside, claim_folder, output_errors, refuse_existing
+from plait.data.lerobot_writer import LeRobotWriter
+from plait.data.process_map import process_map
+from plait.data.shards import count_episodes, read_shard, write_shard
+from plait.errors import DataError, OptionError, OutputError
 
-from plait.data.episode import EpisodeData
-from plait.data.lerobot_writer import LeRobotWriter, refuse_existing
-from plait.errors import DataError, OutputError
-
-SHARD_SIZE = 40
+SETTINGS_FILE = "recording.json"
+MAX_SHARD_SIZE = 40
+# Small recordings are divided too, so that every worker has something to do.
+MIN_SHARDS = 16
 # An expert that fails more often than this is broken, and no number of seeds will do.
 MAX_TRIES = 3
 MakeEpisode = Callable[[int], EpisodeData | None]
@@ -32,7 +35,7 @@ class Recording:
 
     Attributes:
         make_episode: Makes the episode of a seed, None where it failed; picklable.
-        settings: Describes `make_episode`; a resumed recording must have the same.
+        settings: Describes `make_episode` in JSON; a resumed recording must have the same.
         root: Folder of the dataset.
         num_episodes: Successful episodes wanted.
         seed: First seed.
@@ -51,7 +54,40 @@ class Recording:
     @property
     def shards(self) -> Path:
         """Folder of the shards while the recording lasts."""
-        return self.root.with_name(self.root.name + ".recording")
+        return beside(self.root, ".recording")
+
+    @property
+    def shard_size(self) -> int:
+        """Seeds in a shard; depends on nothing but the number of episodes."""
+        return min(MAX_SHARD_SIZE, -(-self.num_episodes // MIN_SHARDS))
+
+    def shard_path(self, index: int) -> Path:
+        """Return the file of a shard, named by its seeds."""
+        start = self.seed + index * self.shard_size
+        return self.shards / f"seeds-{start:08d}-{start + self.shard_size:08d}.npz"
+
+
+@dataclass(frozen=True)
+class _ShardMaker:
+    """Makes shards in any process.
+
+    Args:
+        recording: What is recorded.
+    """
+
+    recording: Recording
+
+    def __call__(self, index: int) -> int:
+        """Make the episodes of one shard, write them, and return how many there are."""
+        start = self.recording.seed + index * self.recording.shard_size
+        episodes = []
+        for seed in range(start, start + self.recording.shard_size):
+            made = self.recording.make_episode(seed)
+            if made is not None:
+                made.check(f"{self.recording.root}, episode of seed {seed}")
+                episodes.append(EncodedEpisode.of(made, with_images=True))
+        write_shard(self.recording.shard_path(index), episodes)
+        return len(episodes)
 
 
 def record(
@@ -65,132 +101,85 @@ def record(
     Args:
         recording: What to record.
         num_workers: Processes; with 1 all is done in this one.
-        on_progress: Called with the number of episodes made so far.
+        on_progress: Called with the number of episodes made so far, also those of an earlier
+            call; in the end it may exceed `num_episodes` a little.
 
     Raises:
+        OptionError: If no episode is wanted.
         OutputError: If the folder is taken, or cannot be written.
         DataError: If episodes keep failing.
+        PlaitError: If a worker process dies.
     """
+    if recording.num_episodes < 1:
+        raise OptionError(
+            f"the number of episodes is {recording.num_episodes}, but must be at least 1"
+        )
     refuse_existing(recording.root)
-    _open_shards(recording)
-    show = on_progress or (lambda _: None)
-    num_shards = -(-recording.num_episodes // SHARD_SIZE)
-    first = 0
-    while True:
-        missing = [i for i in range(first, num_shards) if not _shard_path(recording, i).exists()]
-        _make_shards(recording, missing, num_workers, show)
-        counts = [_count(_shard_path(recording, i)) for i in range(num_shards)]
-        if sum(counts) >= recording.num_episodes:
-            break
-        if num_shards * SHARD_SIZE > MAX_TRIES * recording.num_episodes + SHARD_SIZE:
-            found = f"{sum(counts)} successes in {num_shards * SHARD_SIZE} seeds"
-            raise DataError(recording.root, found, f"{recording.num_episodes}")
-        first, num_shards = num_shards, num_shards + 1
-    _write_dataset(recording, num_shards)
-    shutil.rmtree(recording.shards)
+    with claim_folder(recording.shards, SETTINGS_FILE):
+        _check_settings(recording)
+        show = on_progress or (lambda _: None)
+        num_shards = _make_enough_shards(recording, num_workers, show)
+        _write_dataset(recording, num_shards)
+    shutil.rmtree(recording.shards, ignore_errors=True)
 
 
-def _open_shards(recording: Recording) -> None:
-    """Make the shards' folder, or go on in one of the same settings."""
-    path = recording.shards / "recording.json"
+def _check_settings(recording: Recording) -> None:
+    """Write the settings down, or refuse to go on with shards of other settings."""
+    path = recording.shards / SETTINGS_FILE
     text = json.dumps({"seed": recording.seed, **recording.settings}, sort_keys=True)
-    try:
-        if path.exists() and path.read_text(encoding="utf-8") != text:
+    with output_errors(recording.shards):
+        found = path.read_text(encoding="utf-8")
+        if found and found != text:
             raise OutputError(
                 f"{recording.shards} holds an interrupted recording with other settings "
-                f"({path.read_text(encoding='utf-8')}); delete it or choose another folder"
+                f"({found}); delete it or choose another folder"
             )
-        recording.shards.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot write {recording.shards}: {error.strerror}") from error
 
 
-def _shard_path(recording: Recording, index: int) -> Path:
-    return recording.shards / f"shard-{index:05d}.npz"
-
-
-def _make_shards(
-    recording: Recording, indices: list[int], num_workers: int, show: Callable[[int], None]
-) -> None:
-    done = len(list(recording.shards.glob("shard-*.npz"))) * SHARD_SIZE
-    show(done)
-    if num_workers <= 1 or len(indices) <= 1:
-        for index in indices:
-            make_shard(recording, index)
-            done += SHARD_SIZE
+def _make_enough_shards(recording: Recording, num_workers: int, show: Callable[[int], None]) -> int:
+    """Make shards until enough episodes succeeded; return how many shards there are."""
+    size, wanted = recording.shard_size, recording.num_episodes
+    counts: list[int] = []
+    num_shards = -(-wanted // size)
+    while sum(counts) < wanted:
+        found = {i: count_episodes(recording.shard_path(i)) for i in range(num_shards)}
+        done = sum(count for count in found.values() if count is not None)
+        show(done)
+        missing = [index for index, count in found.items() if count is None]
+        maker = _ShardMaker(recording)
+        parallel = num_workers > 1 and len(missing) > 1
+        for count in process_map(maker, missing, num_workers) if parallel else map(maker, missing):
+            done += count
             show(done)
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_ignore_interrupt)
-    try:
-        waiting: set[Future[None]] = {pool.submit(make_shard, recording, i) for i in indices}
-        while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                future.result()
-                done += SHARD_SIZE
-            show(done)
-    finally:
-        # On Ctrl-C the shards under way are finished and kept; the rest is left for next time.
-        pool.shutdown(wait=True, cancel_futures=True)
+        counts = [count_episodes(recording.shard_path(i)) or 0 for i in range(num_shards)]
+        num_shards = _next_num_shards(recording, counts)
+    return len(counts)
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C to the parent, so that no shard is torn."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _next_num_shards(recording: Recording, counts: list[int]) -> int:
+    """Return how many shards will do, judging by those made.
 
-
-def make_shard(recording: Recording, index: int) -> None:
-    """Make the episodes of one shard and write them, whole or not at all."""
-    start = recording.seed + index * SHARD_SIZE
-    made = [recording.make_episode(seed) for seed in range(start, start + SHARD_SIZE)]
-    episodes = [episode for episode in made if episode is not None]
-    arrays: dict[str, np.ndarray] = {"lengths": np.array([len(e.action) for e in episodes])}
-    if episodes:
-        arrays["proprio"] = np.concatenate([e.proprio for e in episodes])
-        arrays["action"] = np.concatenate([e.action for e in episodes])
-        arrays["instruction"] = np.array([e.instruction for e in episodes])
-        for camera in episodes[0].images:
-            arrays[f"images/{camera}"] = np.concatenate([e.images[camera] for e in episodes])
-    path = _shard_path(recording, index)
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}. Choose another folder or free some space"
-        ) from error
-
-
-def _count(path: Path) -> int:
-    with np.load(path) as arrays:
-        return len(arrays["lengths"])
-
-
-def _read_shard(path: Path) -> Iterator[EpisodeData]:
-    with np.load(path) as archive:
-        arrays = {key: archive[key] for key in archive.files}
-    cameras = [key for key in arrays if key.startswith("images/")]
-    ends = np.cumsum(arrays["lengths"])
-    for index, (end, length) in enumerate(zip(ends, arrays["lengths"], strict=True)):
-        rows = slice(int(end - length), int(end))
-        yield EpisodeData(
-            {key.removeprefix("images/"): arrays[key][rows] for key in cameras},
-            arrays["proprio"][rows],
-            arrays["action"][rows],
-            str(arrays["instruction"][index]),
-        )
+    Raises:
+        DataError: If so many failed that something is wrong.
+    """
+    total, tried = sum(counts), len(counts) * recording.shard_size
+    wanted = recording.num_episodes
+    if total >= wanted:
+        return len(counts)
+    most = MAX_TRIES * wanted
+    if not total or tried >= most:
+        found = f"only {total} of {tried} episodes succeeded"
+        raise DataError(recording.root, found, f"{wanted} in at most {most} tries")
+    more = -(-(wanted - total) * len(counts) // total)
+    return min(len(counts) + more, -(-most // recording.shard_size))
 
 
 def _write_dataset(recording: Recording, num_shards: int) -> None:
     left = recording.num_episodes
     with LeRobotWriter(recording.root, fps=recording.fps, storage=recording.storage) as writer:
         for index in range(num_shards):
-            for episode in _read_shard(_shard_path(recording, index)):
+            for episode in read_shard(recording.shard_path(index)):
                 if left:
-                    writer.add(episode)
+                    writer.append(episode)
                     left -= 1

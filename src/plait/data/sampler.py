@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
+from plait.errors import OptionError
+
 
 class StepSampler:
     """Shuffled epochs over a set of dataset steps, without keeping a position.
@@ -14,9 +16,16 @@ class StepSampler:
         steps: Indices to draw from.
         batch_size: Indices per batch.
         seed: Decides the order of every epoch.
+
+    Raises:
+        OptionError: If there is nothing to draw from, or the batch size is below 1.
     """
 
     def __init__(self, steps: Int64[ndarray, " steps"], batch_size: int, seed: int) -> None:
+        if not len(steps):
+            raise OptionError("there is no step to draw batches from")
+        if batch_size < 1:
+            raise OptionError(f"the batch size is {batch_size}, but must be at least 1")
         self.steps = np.asarray(steps)
         self.batch_size = batch_size
         self.seed = seed

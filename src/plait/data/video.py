@@ -1,6 +1,6 @@
 """Video files through PyAV: h264 out, anything in, frames found by their place in the file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -8,29 +8,75 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from plait.errors import DataError
+from plait.errors import DataError, OptionError, OutputError
 
 
 class VideoWriter:
-    """Writes one h264 file without B-frames, a key frame every second frame."""
+    """Writes one h264 file without B-frames, a key frame every second frame.
+
+    A frame's place in the file is then its place in time, and any frame is one step from a key.
+
+    Args:
+        path: The file to make.
+        fps: Frames a second.
+        height: Of every frame in pixels; even, as is the width.
+        width_px: Width in pixels.
+
+    Raises:
+        OptionError: If a size is odd: the colour planes of h264 are half as large.
+        OutputError: If the file cannot be written.
+    """
 
     def __init__(self, path: Path, fps: int, height: int, width_px: int) -> None:
-        self._container = av.open(str(path), "w")
-        self._stream = self._container.add_stream("h264", rate=fps)
+        if height % 2 or width_px % 2:
+            raise OptionError(
+                f"video frames are {height}×{width_px} pixels, but must have even sides; "
+                "choose another size or storage='image'"
+            )
+        self.path, self.num_frames, self.num_bytes = path, 0, 0
+        try:
+            self._container = av.open(str(path), "w")
+            self._stream = self._container.add_stream("h264", rate=fps)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise OutputError(f"cannot write the video {path}: {error}") from error
         self._stream.height, self._stream.width = height, width_px
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": "18", "preset": "veryfast", "bf": "0", "g": "2"}
+        # Without scene cuts, which would shift the key frames off the even places.
+        options = {"crf": "18", "preset": "veryfast", "bf": "0", "g": "2", "sc_threshold": "0"}
+        self._stream.options = options
 
-    def write(self, frames: UInt8[ndarray, "frames height width_px 3"]) -> None:
-        """Append frames."""
+    def write(self, frames: Iterable[UInt8[ndarray, "height width_px 3"]]) -> None:
+        """Append frames.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
         for frame in frames:
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            self._container.mux(self._stream.encode(picture))
+            self._mux(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24"))
+            self.num_frames += 1
+
+    def _mux(self, picture: "av.VideoFrame | None") -> None:
+        try:
+            packets = self._stream.encode(picture)
+            self._container.mux(packets)
+        except av.error.FFmpegError as error:
+            raise OutputError(
+                f"cannot write the video {self.path}: {error}. "
+                "Choose another folder or free some space"
+            ) from error
+        self.num_bytes += sum(packet.size for packet in packets)
 
     def close(self) -> None:
-        """Write what the encoder still holds, and the index."""
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
+        """Write what the encoder still holds, and the index.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        self._mux(None)
+        try:
+            self._container.close()
+        except av.error.FFmpegError as error:
+            raise OutputError(f"cannot write the video {self.path}: {error}") from error
 
 
 def read_video(path: Path) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
@@ -48,4 +94,5 @@ def read_video(path: Path) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
             for frame in container.decode(stream):
                 yield np.asarray(frame.to_ndarray(format="rgb24"))
     except (av.error.FFmpegError, IndexError) as error:
-        raise DataError(path, f"cannot be decoded ({error})", "a whole video file") from error
+        todo = "Copy or record the dataset again"
+        raise DataError(path, f"cannot be decoded ({error})", "a whole video", todo) from error

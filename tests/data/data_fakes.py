@@ -1,16 +1,24 @@
 """Small synthetic episodes and datasets; sizes are distinct primes where nothing else decides."""
 
 import contextlib
+import json
 import os
 import resource
 import signal
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plait.data.episode import EpisodeData
+from plait.data.lerobot_reader import LeRobotReader
 from plait.data.lerobot_writer import LeRobotWriter
+
+INFO = "meta/info.json"
+DATA = "data/chunk-000/file-000.parquet"
+EPISODES = "meta/episodes/chunk-000/file-000.parquet"
+TASKS = "meta/tasks.parquet"
 
 HEIGHT, WIDTH = 11, 13
 PROPRIO_DIM, ACTION_DIM = 5, 3
@@ -87,3 +95,30 @@ class Episodes:
 
     def calls(self):
         return sorted(int(path.name.split("-")[0]) for path in self.log.iterdir())
+
+
+def read_all(root):
+    reader = LeRobotReader.open(root)
+    for camera in reader.cameras:
+        for _ in reader.frames(camera):
+            pass
+    return reader
+
+
+def edit_info(root, **changes):
+    info = json.loads((root / INFO).read_text())
+    info |= changes
+    (root / INFO).write_text(json.dumps(info))
+
+
+def edit_feature(root, key, **changes):
+    info = json.loads((root / INFO).read_text())
+    info["features"][key] |= changes
+    (root / INFO).write_text(json.dumps(info))
+
+
+def set_column(path, name, values, kind=None):
+    def edit(table):
+        return table.set_column(table.column_names.index(name), name, pa.array(values, kind))
+
+    edit_table(path, edit)

@@ -33,6 +33,15 @@ def test_description(episodes):
     assert found.steps_of(np.array([], dtype=np.int64)).tolist() == []
 
 
+def test_instructions_are_distinct_even_where_tasks_are_not(tmp_path):
+    write_dataset(tmp_path / "set", num_episodes=2)
+    table = tmp_path / "set/meta/tasks.parquet"
+    edit_table(table, lambda t: t.set_column(1, "task", pa.array(["lift", "lift"])))
+    found = Demonstrations.open(tmp_path / "set", image_size=8)
+    assert found.instructions == ("lift",)
+    assert found.gather(np.array([0, 14])).observation.instruction == ("lift", "lift")
+
+
 def test_a_batch_equals_the_recorded_episodes(episodes):
     root, made = episodes
     found = Demonstrations.open(root, observation_window=3, action_horizon=4)

@@ -134,6 +134,17 @@ def test_a_read_only_dataset_is_cached_in_the_users_folder(tmp_path, monkeypatch
     assert len(list((tmp_path / "home/plait").glob("*/base-full-*.npy"))) == 1
 
 
+def test_a_finished_cache_needs_no_folder_to_write_to(tmp_path, monkeypatch):
+    reader, _ = dataset(tmp_path / "set")
+    expected = np.array(open_frames(reader, "base", 8))
+
+    def refuse(root):
+        raise OutputError("read-only")
+
+    monkeypatch.setattr(frame_cache, "_cache_folder", refuse)
+    assert np.array_equal(open_frames(reader, "base", 8), expected)
+
+
 def test_nowhere_to_cache_is_one_sentence(tmp_path, monkeypatch):
     reader, _ = dataset(tmp_path / "set")
     # A file where a folder must be: nobody can write below it, not even root.

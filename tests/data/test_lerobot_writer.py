@@ -246,8 +246,9 @@ def test_odd_video_sizes_are_refused(tmp_path):
 def test_existing_folders_are_never_touched(tmp_path):
     (tmp_path / "set").mkdir()
     (tmp_path / "set/thesis.txt").write_text("mine")
+    # Before anything is recorded, not when it is time to save.
     with pytest.raises(OutputError, match="set already exists; choose another folder"):
-        write_dataset(tmp_path / "set")
+        LeRobotWriter(tmp_path / "set", fps=10)
     assert tree(tmp_path) == {"set/thesis.txt": b"mine"}
 
 

@@ -301,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="plait",
         description="Weave vision, language and action into one robot policy.",
         args=arguments,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagConversionOff),
+        config=(tyro.conf.OmitArgPrefixes,),
     )
     return _guard(command.run)
 

@@ -81,6 +81,18 @@ BROKEN = {
         lambda root: edit_info(root, fps="ten"),
         "info.json: fps = 'ten'; expected a number from 1",
     ),
+    "fps of NaN": (
+        lambda root: edit_info(root, fps=float("nan")),
+        "info.json: fps = nan; expected a number from 1",
+    ),
+    "fps of true": (
+        lambda root: edit_info(root, fps=True),
+        "info.json: fps = True; expected a number from 1",
+    ),
+    "info is a folder": (
+        lambda root: ((root / INFO).unlink(), (root / INFO).mkdir()),
+        r"info.json: cannot be read \(Is a directory\); expected a LeRobot v3.0 dataset",
+    ),
     "features as a list": (
         lambda root: edit_info(root, features=["action"]),
         "features as a list; expected an object",
@@ -145,6 +157,42 @@ BROKEN = {
             root / DATA, "episode_index", [1] * 7 + [0] * 8 + [2] * 9 + [3] * 7
         ),
         "episode_index 1 in row 0; expected 0, as",
+    ),
+    "steps swapped": (
+        lambda root: edit_table(root / DATA, lambda t: t.take([0, 1, 3, 2, *range(4, 31)])),
+        "file-000.parquet: frame_index 3 in row 2; expected 2, as",
+    ),
+    "files interleaved": (
+        lambda root: set_column(root / EPISODES, "data/file_index", [0, 1, 0, 1]),
+        "episodes 0 and 2 in one data file, others elsewhere; expected episodes in the order of",
+    ),
+    "null task": (
+        lambda root: set_column(root / DATA, "task_index", [None] + [0] * 30, pa.int64()),
+        "file-000.parquet: task_index of type int64 with 1 nulls; expected whole numbers",
+    ),
+    "task in words": (
+        lambda root: set_column(root / DATA, "task_index", ["lift"] * 31),
+        "task_index of type string with 0 nulls; expected whole numbers",
+    ),
+    "task without text": (
+        lambda root: set_column(root / TASKS, "task", ["do task 0", None]),
+        "meta/tasks.parquet: no task 1; expected every task that the steps name",
+    ),
+    "records for actions": (
+        lambda root: set_column(root / DATA, "action", [{"x": 1.0}] * 31),
+        "action with 1 numbers in row 0; expected 3",
+    ),
+    "beyond float32": (
+        lambda root: set_column(root / DATA, "action", [[0.0, 1e300, 0.0]] * 31),
+        r"episode 0, step 0: action\[1\] is inf; expected a finite number. 31 numbers",
+    ),
+    "null length": (
+        lambda root: set_column(root / EPISODES, "length", [7, None, 9, 7]),
+        "length of type int64 with 1 nulls; expected whole numbers",
+    ),
+    "place in words": (
+        lambda root: set_column(root / EPISODES, "data/file_index", ["first"] * 4),
+        "no data/file_index of episode 0; expected where each episode is",
     ),
     "no episodes": (
         lambda root: (root / EPISODES).unlink(),

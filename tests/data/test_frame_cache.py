@@ -4,13 +4,24 @@ import errno
 import os
 import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from data_fakes import edit_table, full_disk, make_episode, tree, write_dataset
+from data_fakes import (
+    EPISODES,
+    edit_info,
+    edit_table,
+    full_disk,
+    make_episode,
+    set_column,
+    smooth_episode,
+    tree,
+    write_dataset,
+)
 
 from plait.data import files, frame_cache
 from plait.data.frame_cache import open_frames
@@ -85,6 +96,23 @@ def test_changed_files_are_decoded_again_and_the_old_cache_removed(tmp_path, mon
     assert len(cached(tmp_path / "set")) == 2
 
 
+def test_frames_follow_the_table_of_episodes(tmp_path):
+    """The same video is other frames when the table points elsewhere in it."""
+    root = tmp_path / "set"
+    with LeRobotWriter(root, fps=10, storage="video") as writer:
+        writer.add(smooth_episode(0))
+        writer.add(smooth_episode(1))
+    whole = np.array(open_frames(LeRobotReader.open(root), "base", None))
+    set_column(root / EPISODES, "length", [5, 5])
+    edit_table(root / DATA, lambda table: table.take([*range(5), *range(10, 15)]))
+    edit_info(root, total_frames=10)
+    first_halves = np.array(open_frames(LeRobotReader.open(root), "base", None))
+    assert np.array_equal(first_halves, whole[[*range(5), *range(10, 15)]])
+    set_column(root / EPISODES, "videos/observation.images.base/from_timestamp", [0.5, 1.5])
+    second_halves = open_frames(LeRobotReader.open(root), "base", None)
+    assert np.array_equal(second_halves, whole[[*range(5, 10), *range(15, 20)]])
+
+
 def test_cameras_with_similar_names_keep_their_caches(tmp_path, monkeypatch):
     episode = make_episode(0)
     images = {"cam": episode.images["base"], "cam-8": episode.images["wrist"]}
@@ -132,6 +160,19 @@ def test_a_read_only_dataset_is_cached_in_the_users_folder(tmp_path, monkeypatch
     assert np.array_equal(frames, expected.transpose(0, 3, 1, 2))
     assert tree(tmp_path / "set") == before
     assert len(list((tmp_path / "home/plait").glob("*/base-full-*.npy"))) == 1
+
+
+def test_a_cache_folder_of_another_user_is_left_alone(tmp_path, monkeypatch):
+    reader, expected = dataset(tmp_path / "set")
+    (tmp_path / "set/.plait_cache").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(frame_cache.os, "access", lambda *_: False)
+    calls = count_decodings(monkeypatch)
+    for _ in range(2):
+        frames = open_frames(reader, "base", None)
+        assert np.array_equal(frames, expected.transpose(0, 3, 1, 2))
+    assert calls == ["base"]
+    assert not list((tmp_path / "set/.plait_cache").iterdir())
 
 
 def test_a_finished_cache_needs_no_folder_to_write_to(tmp_path, monkeypatch):
@@ -220,6 +261,29 @@ def test_the_second_of_two_waits_for_the_first(tmp_path, monkeypatch):
         thread.join(timeout=20)
     assert calls == ["base"]
     assert np.array_equal(*results)
+
+
+def open_slowly(folder):
+    """Decode in a process of its own, leaving a file behind for every decoding."""
+    frames = LeRobotReader.frames
+
+    def slow(reader, camera):
+        (folder / f"decoded-{os.getpid()}").touch()
+        time.sleep(0.5)
+        return frames(reader, camera)
+
+    LeRobotReader.frames = slow
+    found = open_frames(LeRobotReader.open(folder / "set"), "base", 8)
+    return os.getpid(), found.tobytes()
+
+
+def test_two_processes_decode_once(tmp_path):
+    dataset(tmp_path / "set")
+    (one, first), (other, second) = process_map(open_slowly, [tmp_path, tmp_path], 2)
+    assert one != other
+    assert first == second
+    assert len(list(tmp_path.glob("decoded-*"))) == 1
+    assert len(cached(tmp_path / "set")) == 1
 
 
 def test_a_file_system_without_locks_is_good_enough(tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ from data_fakes import (
 
 from plait.data.lerobot_reader import LeRobotReader
 from plait.data.lerobot_writer import LeRobotWriter
+from plait.errors import DataError
 
 REAL = Path(__file__).parent / "fixtures" / "g1_two_episodes"
 
@@ -130,12 +131,31 @@ def test_unknown_fields_and_statistics_are_ignored(tmp_path):
         ([3, 5, 3], ["height", "width", "channels"], (3, 5)),
         ([3, 5, 3], ["channels", "height", "width"], (5, 3)),
         ([48, 64, 3], [["height"], ["width"], ["channels"]], (48, 64)),
+        ([3, 48, 64], [["channels"], ["height"], ["width"]], (48, 64)),
+        ([3, 48, 64], [], (48, 64)),
     ],
 )
 def test_image_size_is_read_from_either_order(tmp_path, shape, names, expected):
     write_dataset(tmp_path / "set")
     edit_feature(tmp_path / "set", "observation.images.base", shape=shape, names=names)
     assert LeRobotReader.open(tmp_path / "set").frame_size("base") == expected
+
+
+def test_images_without_a_size_are_refused(tmp_path):
+    write_dataset(tmp_path / "set")
+    edit_feature(tmp_path / "set", "observation.images.base", shape=[48, 64])
+    message = r"images.base of shape \[48, 64\]; expected height, width and channels"
+    with pytest.raises(DataError, match=message):
+        LeRobotReader.open(tmp_path / "set").frame_size("base")
+
+
+@pytest.mark.parametrize("names", [["x", "y", "z"], [["x", "y", "z"]], {"motors": ["x", "y", "z"]}])
+def test_names_of_dimensions_may_have_any_form(tmp_path, names):
+    root = tmp_path / "set"
+    episodes = write_dataset(root)
+    edit_feature(root, "action", names=names)
+    expected = np.concatenate([episode.action for episode in episodes])
+    assert np.array_equal(LeRobotReader.open(root).action, expected)
 
 
 def test_depth_is_no_camera(tmp_path):

@@ -1,5 +1,6 @@
 """The files of a written dataset, to the column; and what a failing disk leaves behind."""
 
+import errno
 import json
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from data_fakes import (
     write_dataset,
 )
 
+from plait.data import lerobot_writer
 from plait.data.episode import decode_image
 from plait.data.lerobot_format import channel_histogram, column_stats, histogram_stats
 from plait.data.lerobot_reader import LeRobotReader
@@ -318,6 +320,19 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, storage):
     message = "cannot write the video|cannot write .*set: File too large. Choose another folder"
     with full_disk(100_000), pytest.raises(OutputError, match=message):
         fill()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "step", ["write_episodes", "write_tasks", "write_stats", "write_info", "sync_folder"]
+)
+def test_a_disk_that_is_full_at_the_end_leaves_nothing(tmp_path, monkeypatch, step):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lerobot_writer, step, fail)
+    with pytest.raises(OutputError, match=r"cannot write .*set: No space left on device. Choose"):
+        write_dataset(tmp_path / "set")
     assert not list(tmp_path.iterdir())
 
 

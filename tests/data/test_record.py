@@ -1,5 +1,6 @@
 """Recording: the same bytes whatever the workers and interruptions, and nothing half done."""
 
+import errno
 import multiprocessing
 import os
 import time
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 from data_fakes import Episodes, full_disk, make_episode, tree
 
+from plait.data import lerobot_writer
+from plait.data import process_map as process_map_module
 from plait.data import record as record_module
 from plait.data.lerobot_reader import LeRobotReader
 from plait.data.process_map import process_map
@@ -101,7 +104,11 @@ def test_an_interrupted_recording_goes_on_where_it_was(tmp_path, unbroken):
     with pytest.raises(KeyboardInterrupt):
         record(Recording(stopped, {}, made.root, 20))
     assert not made.root.exists()
-    with pytest.raises(DataError, match="Its recording was interrupted: run it again"):
+    message = "Its recording was interrupted: run it again"
+    with pytest.raises(DataError, match=f"set: no such folder.*{message}"):
+        LeRobotReader.open(made.root)
+    made.root.mkdir()
+    with pytest.raises(DataError, match=f"meta/info.json: no such file.*{message}"):
         LeRobotReader.open(made.root)
     seen = []
     record(made, on_progress=seen.append)
@@ -187,6 +194,13 @@ def test_an_expert_that_mostly_fails_is_stopped(tmp_path):
         record(made)
 
 
+def test_one_failure_is_no_reason_to_stop(tmp_path):
+    made = recording(tmp_path, num_episodes=1, failing=[0])
+    record(made)
+    assert np.array_equal(LeRobotReader.open(made.root).action, make_episode(1).action)
+    assert made.make_episode.calls() == [0, 1]
+
+
 def test_nothing_to_record_is_refused(tmp_path):
     with pytest.raises(OptionError, match="number of episodes is 0, but must be at least 1"):
         record(recording(tmp_path, num_episodes=0))
@@ -198,6 +212,22 @@ def test_a_full_disk_is_one_sentence_and_can_be_gone_on_from(tmp_path, unbroken)
         record(made)
     assert not made.root.exists()
     record(made)
+    assert tree(made.root) == tree(unbroken)
+
+
+def test_a_full_disk_at_the_very_end_keeps_the_shards(tmp_path, unbroken, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    made = recording(tmp_path)
+    monkeypatch.setattr(lerobot_writer, "write_stats", fail)
+    with pytest.raises(OutputError, match="No space left on device"):
+        record(made)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set.log", "set.recording"]
+    monkeypatch.undo()
+    calls = made.make_episode.calls()
+    record(made)
+    assert made.make_episode.calls() == calls
     assert tree(made.root) == tree(unbroken)
 
 
@@ -254,6 +284,24 @@ def test_leaving_the_loop_stops_the_processes():
 def sleep(seconds):
     time.sleep(seconds)
     return seconds
+
+
+def test_a_death_before_the_next_item_is_explained(monkeypatch):
+    """Sending to a dead process must not end in a broken pipe."""
+    send = process_map_module._send
+
+    def send_late(connection, item):
+        if item == 1:
+            for process in multiprocessing.active_children():
+                process.kill()
+                process.join()
+        send(connection, item)
+
+    monkeypatch.setattr(process_map_module, "_send", send_late)
+    results = process_map(square, [0, 1], 1)
+    assert next(results) == 0
+    with pytest.raises(PlaitError, match=r"ended unexpectedly \(exit code -9"):
+        next(results)
 
 
 @pytest.mark.parametrize(

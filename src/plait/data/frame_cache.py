@@ -1,6 +1,6 @@
 """Every camera decoded once into a memory-mapped uint8 array, shared by all that train from it.
 
-The name of a cache file holds a hash of the source files and of the size; a file that is there is
+The name of a cache file holds a hash of its sources and of the size; a file that is there is
 whole, since it was renamed into place; a lock keeps two processes from decoding the same camera.
 """
 
@@ -78,6 +78,10 @@ def _key(reader: LeRobotReader, camera: str, size: int | None) -> str:
         status = file.stat()
         name = file.relative_to(reader.root)
         digest.update(f"{name} {status.st_size} {status.st_mtime_ns}".encode())
+    placement = reader.placement(camera)
+    if placement:
+        # The same video is other frames when the table of the episodes changes.
+        digest.update(repr(placement).encode())
     return digest.hexdigest()[:KEY_LENGTH]
 
 

@@ -1,6 +1,7 @@
 """Read the files of a LeRobot v3.0 dataset; whatever is wrong with them becomes one DataError."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 from numpy import ndarray
 
-from plait.data.files import beside
+from plait.data.files import beside, reason
 from plait.data.lerobot_format import ACTION, INFO_FILE, STATE, TASKS_FILE
 from plait.errors import DataError
 
 A_DATASET = "a LeRobot v3.0 dataset (a folder with meta/info.json)"
 COPY_AGAIN = "Copy or record the dataset again"
 SAID = f"as {INFO_FILE} says"
-LOW_DIM_COLUMNS = (STATE, ACTION, "episode_index", "task_index")
+LOW_DIM_COLUMNS = (STATE, ACTION, "episode_index", "frame_index", "task_index")
 
 
 def read_info(root: Path) -> dict[str, Any]:
@@ -28,15 +29,17 @@ def read_info(root: Path) -> dict[str, Any]:
         DataError: If it is missing, damaged, of another version, or incomplete.
     """
     path = root / INFO_FILE
+    unfinished = [beside(root, suffix) for suffix in (".recording", ".partial")]
+    is_unfinished = any(folder.exists() for folder in unfinished)
+    todo = "Its recording was interrupted: run it again" if is_unfinished else ""
     if not root.is_dir():
-        unfinished = [beside(root, suffix) for suffix in (".recording", ".partial")]
-        is_unfinished = any(folder.exists() for folder in unfinished)
-        todo = "Its recording was interrupted: run it again" if is_unfinished else ""
         raise DataError(root, "no such folder", A_DATASET, todo)
     try:
         info = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataError(path, "no such file", A_DATASET) from error
+        raise DataError(path, "no such file", A_DATASET, todo) from error
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({reason(error)})", A_DATASET) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(path, f"not valid JSON ({error})", A_DATASET, COPY_AGAIN) from error
     if not isinstance(info, dict):
@@ -49,7 +52,10 @@ def read_info(root: Path) -> dict[str, Any]:
         if name not in info:
             raise DataError(path, f"no field {name!r}", "it, as in every v3.0 dataset", COPY_AGAIN)
     for name in ("fps", "total_frames", "total_episodes"):
-        if not isinstance(info[name], int | float) or info[name] < 1:
+        value = info[name]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        # JSON written by Python may hold NaN, which is neither below 1 nor above.
+        if not is_number or not 1 <= value < math.inf:
             raise DataError(path, f"{name} = {info[name]!r}", "a number from 1", COPY_AGAIN)
     _check_features(path, info["features"])
     return info
@@ -135,6 +141,8 @@ class EpisodeTable:
             for name in sorted(needed - set(table.column_names)):
                 found = f"no column {name!r} among {', '.join(table.column_names)}"
                 raise DataError(path, found, "it, as in every v3.0 dataset", COPY_AGAIN)
+            for name in ("episode_index", "length"):
+                read_integers(path, table, name)
             rows += table.to_pylist()
         if len(rows) != num_episodes:
             found = f"{len(rows)} episodes"
@@ -160,15 +168,21 @@ class EpisodeTable:
             prefix: `data`, or `videos/` and a video's key.
 
         Raises:
-            DataError: If the table does not say where the episodes are.
+            DataError: If the table does not say where the episodes are, or if those of one file
+                do not follow each other: read file after file, steps would change places.
         """
         found: dict[tuple[int, int], list[int]] = {}
         for index, row in enumerate(self.rows):
-            chunk, file = row.get(f"{prefix}/chunk_index"), row.get(f"{prefix}/file_index")
-            if chunk is None or file is None:
+            try:
+                place = int(row[f"{prefix}/chunk_index"]), int(row[f"{prefix}/file_index"])
+            except (KeyError, TypeError, ValueError) as error:
                 missing = f"no {prefix}/file_index of episode {index}"
-                raise DataError(self.path, missing, "where each episode is", COPY_AGAIN)
-            found.setdefault((int(chunk), int(file)), []).append(index)
+                raise DataError(self.path, missing, "where each episode is", COPY_AGAIN) from error
+            indices = found.setdefault(place, [])
+            if indices and indices[-1] != index - 1:
+                apart = f"episodes {indices[-1]} and {index} in one {prefix} file, others elsewhere"
+                raise DataError(self.path, apart, "episodes in the order of the files")
+            indices.append(index)
         return found
 
 
@@ -184,13 +198,30 @@ def read_rows(path: Path, episodes: EpisodeTable, indices: list[int]) -> pa.Tabl
         found = f"{table.num_rows} steps"
         expected = f"{sum(lengths)} of episodes {indices[0]} to {indices[-1]}"
         raise DataError(path, found, f"{expected}, as {episodes.path} says", COPY_AGAIN)
-    column = table["episode_index"].to_numpy()
-    wrong = np.flatnonzero(column != np.repeat(indices, lengths))
-    if len(wrong):
-        right = np.repeat(indices, lengths)[wrong[0]]
-        found = f"episode_index {column[wrong[0]]} in row {wrong[0]}"
-        raise DataError(path, found, f"{right}, as {episodes.path} says", COPY_AGAIN)
+    counted = {
+        "episode_index": np.repeat(indices, lengths),
+        "frame_index": np.concatenate([np.arange(length) for length in lengths]),
+    }
+    for key, right in counted.items():
+        column = read_integers(path, table, key)
+        wrong = np.flatnonzero(column != right)
+        if len(wrong):
+            found = f"{key} {column[wrong[0]]} in row {wrong[0]}"
+            raise DataError(path, found, f"{right[wrong[0]]}, as {episodes.path} says", COPY_AGAIN)
     return table
+
+
+def read_integers(path: Path, table: pa.Table, key: str) -> Int64[ndarray, " rows"]:
+    """Return a column of whole numbers.
+
+    Raises:
+        DataError: If it holds anything else.
+    """
+    column = table[key]
+    if column.null_count or not pa.types.is_integer(column.type):
+        found = f"{key} of type {column.type} with {column.null_count} nulls"
+        raise DataError(path, found, "whole numbers", COPY_AGAIN)
+    return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
 def read_matrix(path: Path, table: pa.Table, key: str, dim: int) -> Float32[ndarray, "steps dims"]:
@@ -200,12 +231,12 @@ def read_matrix(path: Path, table: pa.Table, key: str, dim: int) -> Float32[ndar
         DataError: If a row has another number of values than `info.json` says.
     """
     column = table[key].combine_chunks()
-    is_list = pa.types.is_nested(column.type)
-    if is_list and not pa.types.is_fixed_size_list(column.type):
+    is_fixed = pa.types.is_fixed_size_list(column.type)
+    is_list = is_fixed or pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+    if is_list and not is_fixed:
         sizes = np.diff(column.offsets.to_numpy())
     else:
-        size = column.type.list_size if is_list else 1
-        sizes = np.full(len(column), size)
+        sizes = np.full(len(column), column.type.list_size if is_fixed else 1)
     wrong = np.flatnonzero(sizes != dim)
     if len(wrong):
         found = f"{key} with {sizes[wrong[0]]} numbers in row {wrong[0]}"
@@ -215,7 +246,9 @@ def read_matrix(path: Path, table: pa.Table, key: str, dim: int) -> Float32[ndar
         found = f"{key} of type {column.type} with {column.null_count + flat.null_count} nulls"
         raise DataError(path, found, "numbers", COPY_AGAIN)
     values = flat.to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(values, dtype=np.float32).reshape(-1, dim)
+    # What float32 cannot hold becomes infinite, which `refuse_nan` reports with its step.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(values, dtype=np.float32).reshape(-1, dim)
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -257,7 +290,9 @@ def read_tasks(root: Path, task_index: Int64[ndarray, " steps"]) -> tuple[str, .
     name = "task" if "task" in table.column_names else "__index_level_0__"
     if name not in table.column_names or "task_index" not in table.column_names:
         raise DataError(path, f"columns {table.column_names}", "task and task_index", COPY_AGAIN)
-    rows = dict(zip(table["task_index"].to_pylist(), table[name].to_pylist(), strict=True))
+    indices = read_integers(path, table, "task_index").tolist()
+    texts = zip(indices, table[name].to_pylist(), strict=True)
+    rows = {index: text for index, text in texts if text is not None}
     missing = sorted(set(np.unique(task_index).tolist()) - set(rows))
     if missing or min(rows) < 0:
         found = f"no task {missing[0]}" if missing else f"task {min(rows)}"

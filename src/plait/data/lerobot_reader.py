@@ -24,6 +24,7 @@ from plait.data.lerobot_checks import (
     damaged,
     fill_template,
     read_info,
+    read_integers,
     read_matrix,
     read_rows,
     read_tasks,
@@ -83,11 +84,11 @@ class LeRobotReader:
             dims = {key: int(info["features"][key]["shape"][0]) for key in (STATE, ACTION)}
             states.append(read_matrix(path, table, STATE, dims[STATE]))
             actions.append(read_matrix(path, table, ACTION, dims[ACTION]))
-            tasks.append(table["task_index"].to_numpy())
+            tasks.append(read_integers(path, table, "task_index"))
         proprio, action = np.concatenate(states), np.concatenate(actions)
         for key, values in ((STATE, proprio), (ACTION, action)):
             refuse_nan(root, key, values, episodes.bounds)
-        task_index = np.concatenate(tasks).astype(np.int64)
+        task_index = np.concatenate(tasks)
         texts = read_tasks(root, task_index)
         return cls(root, info, episodes, proprio, action, task_index, texts, tuple(files))
 
@@ -126,7 +127,10 @@ class LeRobotReader:
         shape, names = feature.get("shape"), feature.get("names")
         if isinstance(shape, list) and len(shape) == 3:
             # Both orders occur; the names decide where there are any, the channels otherwise.
-            first = names[0] if isinstance(names, list) and names else None
+            first = names
+            while isinstance(first, list):
+                # Some name each axis by a list of one.
+                first = first[0] if first else None
             channels_first = first in ("channel", "channels") or (
                 first is None and shape[0] in (1, 3) and shape[2] not in (1, 3)
             )
@@ -142,6 +146,26 @@ class LeRobotReader:
             return self.data_files
         places = self.episodes.files(f"videos/{key}")
         return tuple(self._video_path(key, *place) for place in places)
+
+    def placement(self, camera: str) -> tuple[tuple[int, int, int, int], ...]:
+        """Return chunk, file, first frame and length of every episode in a camera's videos.
+
+        Empty where the images are in the rows, whose order is that of the steps.
+        """
+        key, feature = self.feature(camera)
+        if feature["dtype"] == "image":
+            return ()
+        return tuple(
+            (*place, self._first_frame(key, index), int(self.episodes.rows[index]["length"]))
+            for place, indices in self.episodes.files(f"videos/{key}").items()
+            for index in indices
+        )
+
+    def _first_frame(self, key: str, index: int) -> int:
+        """Return the place of an episode's first frame in its video."""
+        # A frame is found by counting: rounding times of frames is what goes wrong elsewhere.
+        start = self.episodes.rows[index].get(f"videos/{key}/from_timestamp") or 0.0
+        return round(float(start) * self.info["fps"])
 
     def _video_path(self, key: str, chunk: int, file: int) -> Path:
         template = self.info.get("video_path")
@@ -171,13 +195,11 @@ class LeRobotReader:
         frames = read_video(path)
         position = 0
         for index in indices:
-            row = self.episodes.rows[index]
-            # A frame is found by counting: rounding times of frames is what goes wrong elsewhere.
-            start = round(float(row.get(f"videos/{key}/from_timestamp") or 0.0) * self.info["fps"])
+            start = self._first_frame(key, index)
             if start < position:
                 found = f"episode {index} from frame {start} of {path.name}"
                 raise DataError(self.episodes.path, found, f"frame {position} or later", COPY_AGAIN)
-            length = int(row["length"])
+            length = int(self.episodes.rows[index]["length"])
             for _ in islice(frames, start - position):
                 pass
             count = 0

@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -50,14 +51,14 @@ def process_map(
             # Only the process must hold its end, or its death would go unnoticed.
             theirs.close()
             workers[ours] = process
-            ours.send(waiting.pop())
+            _send(ours, waiting.pop())
         busy = set(workers)
         while busy:
             ready = wait(list(busy))
             for connection in [worker for worker in workers if worker in ready]:
                 yield _receive(connection, workers[connection])
                 if waiting:
-                    connection.send(waiting.pop())
+                    _send(connection, waiting.pop())
                 else:
                     busy.discard(connection)
     finally:
@@ -66,6 +67,12 @@ def process_map(
             process.terminate()
         for process in workers.values():
             process.join()
+
+
+def _send(connection: Connection, item: Any) -> None:
+    # A process that died between two items is reported by `_receive`, which comes next.
+    with suppress(BrokenPipeError, ConnectionResetError):
+        connection.send(item)
 
 
 def _receive(connection: Connection, process: BaseProcess) -> Any:

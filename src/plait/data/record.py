@@ -168,10 +168,12 @@ def _next_num_shards(recording: Recording, counts: list[int]) -> int:
     if total >= wanted:
         return len(counts)
     most = MAX_TRIES * wanted
-    if not total or tried >= most:
+    # One failure in a small recording means nothing yet.
+    is_hopeless = not total and tried >= MIN_SHARDS
+    if is_hopeless or tried >= most:
         found = f"only {total} of {tried} episodes succeeded"
         raise DataError(recording.root, found, f"{wanted} in at most {most} tries")
-    more = -(-(wanted - total) * len(counts) // total)
+    more = -(-(wanted - total) * len(counts) // max(total, 1))
     return min(len(counts) + more, -(-most // recording.shard_size))
 
 

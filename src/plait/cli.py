@@ -313,8 +313,8 @@ def _guard(run: Callable[[], None]) -> int:
     except PlaitError as error:
         _stderr(f"plait: {error}")
         return USER_ERROR
-    except KeyboardInterrupt:
-        _stderr("plait: stopped; run the same command again to go on")
+    except KeyboardInterrupt as stop:
+        _stderr(f"plait: {str(stop) or 'stopped; run the same command again to go on'}")
         return INTERRUPTED
     except OSError as error:
         if error.errno not in OUT_OF_SPACE:

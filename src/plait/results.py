@@ -317,13 +317,16 @@ def write_text_atomically(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
+        temporary = None
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise OutputError(
             f"cannot write {path}: {reason}. Choose another folder or free some space"
         ) from error
+    finally:
+        # Also on Ctrl-C: a half-written file is never left behind.
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
 
 
 def save_result(path: Path, result: object) -> None:

@@ -14,12 +14,17 @@ from plait.evaluation.rollout import evaluate_policy
 from plait.evaluation.statistics import wilson
 from plait.policy import Policy
 from plait.results import EpisodeResult, Rate
-from plait.training.loop import Progress
+from plait.training.loop import Progress, TrainingInterruptedError
 from plait.training.run import POLICY_FOLDER, open_demonstrations, train
 
 
 def train_one(run: RunConfig, out: Path, *, tensorboard: bool = False) -> dict[str, Any]:
-    """Train a policy with a progress bar and summarise it."""
+    """Train a policy with a progress bar and summarise it.
+
+    Raises:
+        PlaitError: Of the dataset, the options, the checkpoint or the output folder.
+        KeyboardInterrupt: On Ctrl-C, after the checkpoint is written.
+    """
     with progress_bar("decode images", 1) as show:
         data = open_demonstrations(run, on_progress=show)
     with progress_bar(f"train {run.policy.fusion.name}", run.training.num_steps) as show:
@@ -27,9 +32,12 @@ def train_one(run: RunConfig, out: Path, *, tensorboard: bool = False) -> dict[s
         def on_progress(progress: Progress) -> None:
             show(progress.step)
 
-        trained = train(
-            run, out, demonstrations=data, on_progress=on_progress, tensorboard=tensorboard
-        )
+        try:
+            trained = train(
+                run, out, demonstrations=data, on_progress=on_progress, tensorboard=tensorboard
+            )
+        except TrainingInterruptedError as error:
+            raise KeyboardInterrupt(str(error)) from error
     losses = [p.validation_loss for p in trained.position.curve if p.validation_loss is not None]
     summary: dict[str, Any] = {
         "policy": str(out / POLICY_FOLDER),

@@ -108,7 +108,7 @@ def run_jobs(jobs: Sequence[Job], num_workers: int, on_update: Callable[[JobUpda
                 process: BaseProcess = context.Process(
                     target=_run_job, args=(job, index, updates), daemon=False
                 )
-                process.start()
+                _start(process)
                 running[index] = process
             _drain(updates, on_update)
             for index in [i for i, process in running.items() if not process.is_alive()]:
@@ -119,6 +119,18 @@ def run_jobs(jobs: Sequence[Job], num_workers: int, on_update: Callable[[JobUpda
                 on_update(JobUpdate(index, "done", 1.0))
     finally:
         _stop(running.values())
+
+
+def _start(process: BaseProcess) -> None:
+    """Start a process that no Ctrl-C reaches: the parent alone hears it, and stops the others.
+
+    A mask outlives the start of a program, and a signal that arrives meanwhile is not lost.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _drain(updates: Any, on_update: Callable[[JobUpdate], None]) -> None:

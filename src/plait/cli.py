@@ -4,7 +4,6 @@ It reads options, calls Plait, prints a table, and turns errors into one clear s
 code 2.
 """
 
-import errno
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +14,10 @@ from typing import Annotated, Any
 import tyro
 from tyro.conf import Positional, subcommand
 
-from plait.errors import OptionError, PlaitError
+from plait.errors import OptionError, user_error_text
 
 USER_ERROR = 2
 INTERRUPTED = 130
-OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,16 +308,14 @@ def _guard(run: Callable[[], None]) -> int:
     """Turn what a user can act on into one sentence; let bugs keep their traceback."""
     try:
         run()
-    except PlaitError as error:
-        _stderr(f"plait: {error}")
-        return USER_ERROR
     except KeyboardInterrupt as stop:
         _stderr(f"plait: {str(stop) or 'stopped; run the same command again to go on'}")
         return INTERRUPTED
-    except OSError as error:
-        if error.errno not in OUT_OF_SPACE:
+    except Exception as error:
+        text = user_error_text(error)
+        if text is None:
             raise
-        _stderr(f"plait: the disk is full ({error.filename or 'while writing'}); free some space")
+        _stderr(f"plait: {text}")
         return USER_ERROR
     return 0
 

@@ -1,12 +1,36 @@
 """Errors a user can act on: what was found, where, what was expected, what to do."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 from pathlib import Path
+
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PlaitError(Exception):
     """Base of every error caused by input. The command line prints it alone and exits with 2."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross processes; a subclass's own arguments are in its text already.
+        return (_rebuild, (type(self), str(self), self.__dict__))
+
+
+def _rebuild(kind: type[PlaitError], text: str, state: dict[str, object]) -> PlaitError:
+    """Restore a pickled error with its text and attributes."""
+    error = kind.__new__(kind, text)
+    error.args = (text,)
+    error.__dict__.update(state)
+    return error
+
+
+def user_error_text(error: BaseException) -> str | None:
+    """Return the sentence for an error a user can act on, a full disk included, or None."""
+    if isinstance(error, PlaitError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in OUT_OF_SPACE:
+        return f"the disk is full ({error.filename or 'while writing'}); free some space"
+    return None
 
 
 class UnknownNameError(PlaitError):

@@ -1,17 +1,21 @@
 """Demonstrations of the scripted expert, recorded with a progress bar."""
 
-import os
+import json
 from pathlib import Path
 from typing import Any
 
 from plait.compare.console import progress_bar
+from plait.compare.settings import CompareSettings
+from plait.compare.workers import worker_count
 from plait.data.lerobot_format import INFO_FILE
 from plait.data.record import Recording, record
 from plait.envs import make_env
 from plait.envs.demonstrate import ExpertEpisodes
-from plait.errors import OptionError
+from plait.errors import OptionError, OutputError, UnknownNameError
+from plait.results import write_text_atomically
 
 CONTROL_HZ = 10
+STORAGES = ("image", "video")
 
 
 def record_demonstrations(
@@ -44,6 +48,11 @@ def record_demonstrations(
     """
     if num_episodes < 1:
         raise OptionError(f"the number of episodes is {num_episodes}, but must be at least 1")
+    num_workers = worker_count(num_workers)
+    if seed < 0:
+        raise OptionError(f"the seed is {seed}, but must be 0 or more")
+    if storage not in STORAGES:
+        raise UnknownNameError("storage", storage, STORAGES)
     if not 0 <= noise <= 1:
         raise OptionError(f"the noise is {noise}, but must be a share of the steps, 0 to 1")
     made = make_env(env, image_size=image_size, **({"cameras": cameras} if cameras else {}))
@@ -57,10 +66,35 @@ def record_demonstrations(
     with progress_bar(f"record {env}", num_episodes) as show:
         record(
             recording,
-            num_workers=num_workers or os.cpu_count() or 1,
+            num_workers=num_workers,
             on_progress=lambda done: show(min(done, num_episodes)),
         )
     return {"dataset": str(root), "env": env, "episodes": num_episodes, "cameras": list(cameras)}
+
+
+def record_once(settings: CompareSettings, root: Path, num_workers: int) -> None:
+    """Record the demonstrations of a comparison, unless they stand there already.
+
+    Raises:
+        OutputError: If the folder holds demonstrations recorded with other settings.
+    """
+    options: dict[str, Any] = {
+        "num_episodes": settings.num_demonstrations,
+        "noise": settings.noise,
+        "cameras": settings.cameras,
+        "image_size": settings.image_size,
+        "seed": settings.seed,
+    }
+    path = root.with_name(f"{root.name}.json")
+    text = json.dumps({"env": settings.env, **options}, indent=2) + "\n"
+    if not is_recorded(root):
+        record_demonstrations(settings.env, root, num_workers=num_workers, **options)
+        write_text_atomically(path, text)
+    elif path.exists() and path.read_text(encoding="utf-8") != text:
+        raise OutputError(
+            f"{root} holds demonstrations recorded with other settings (see {path}); choose "
+            "another folder with --out, or delete it"
+        )
 
 
 def is_recorded(root: Path) -> bool:

@@ -76,6 +76,8 @@ class CompareSettings:
         for name, value in at_least_one.items():
             if value < 1:
                 raise OptionError(f"the number of {name} is {value}, but must be at least 1")
+        if self.seed < 0:
+            raise OptionError(f"the seed is {self.seed}, but must be 0 or more")
         if len(set(self.fusions)) != len(self.fusions):
             raise OptionError(f"a strategy is named twice: {', '.join(self.fusions)}")
         if not 1 <= self.execution_horizon <= self.policy.action_horizon:
@@ -173,4 +175,7 @@ def parse_duration(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise OptionError(f"the budget is {text!r}, but must be a duration such as 90s, 10m or 2h")
-    return sum(float(number) * {"s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
+    seconds = sum(float(number) * {"s": 1, "m": 60, "h": 3600}[unit] for number, unit in parts)
+    if not seconds:
+        raise OptionError(f"the budget is {text!r}, but must be more than nothing")
+    return seconds

@@ -9,13 +9,14 @@ from rich.table import Table
 from plait.compare.arm import EnvFactory
 from plait.compare.console import progress_bar
 from plait.config import RunConfig
+from plait.errors import OptionError
 from plait.evaluation.offline import action_error
 from plait.evaluation.rollout import evaluate_policy
 from plait.evaluation.statistics import wilson
 from plait.policy import Policy
 from plait.results import EpisodeResult, Rate
 from plait.training.loop import Progress, TrainingInterruptedError
-from plait.training.run import POLICY_FOLDER, open_demonstrations, train
+from plait.training.run import POLICY_FOLDER, check_numbers, open_demonstrations, train
 
 
 def train_one(run: RunConfig, out: Path, *, tensorboard: bool = False) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def train_one(run: RunConfig, out: Path, *, tensorboard: bool = False) -> dict[s
         PlaitError: Of the dataset, the options, the checkpoint or the output folder.
         KeyboardInterrupt: On Ctrl-C, after the checkpoint is written.
     """
+    check_numbers(run)
     with progress_bar("decode images", 1) as show:
         data = open_demonstrations(run, on_progress=show)
     with progress_bar(f"train {run.policy.fusion.name}", run.training.num_steps) as show:
@@ -47,8 +49,8 @@ def train_one(run: RunConfig, out: Path, *, tensorboard: bool = False) -> dict[s
         "validation loss": losses[-1] if losses else None,
     }
     if trained.validation:
-        error = action_error(trained.policy, trained.validation, masked_modalities=run.masked)
-        summary["validation action error"] = error.mean
+        offline = action_error(trained.policy, trained.validation, masked_modalities=run.masked)
+        summary["validation action error"] = offline.mean
     return summary
 
 
@@ -62,6 +64,10 @@ def evaluate_one(
     seed: int,
 ) -> dict[str, Any]:
     """Roll out a saved policy and return rates per task and all episodes."""
+    if num_episodes < 1:
+        raise OptionError(f"the number of episodes is {num_episodes}, but must be at least 1")
+    if seed < 0:
+        raise OptionError(f"the seed is {seed}, but must be 0 or more")
     policy = Policy.load(folder)
     with progress_bar(f"evaluate in {env}", num_episodes) as show:
         done: list[EpisodeResult] = []

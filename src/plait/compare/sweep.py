@@ -3,7 +3,6 @@
 Everything can be resumed: the recording, each training, and every finished run.
 """
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,11 +12,11 @@ import plait.fusion
 from plait import discovery
 from plait.compare.arm import RESULT_FILE, ArmJob
 from plait.compare.console import job_progress, progress_bar
-from plait.compare.demonstrations import is_recorded, record_demonstrations
+from plait.compare.demonstrations import record_once
 from plait.compare.gallery import add_pictures
 from plait.compare.plan import Plan, check_environment, make_plan
-from plait.compare.settings import CONTROLS, Arm, CompareSettings
-from plait.compare.workers import JobUpdate, run_jobs
+from plait.compare.settings import CONTROLS, Arm, CompareSettings, run_config
+from plait.compare.workers import JobUpdate, run_jobs, worker_count
 from plait.data.dataset import Demonstrations
 from plait.envs import make_env
 from plait.evaluation.statistics import compare_pairs, summarise_arms
@@ -31,6 +30,7 @@ from plait.results import (
     load_result,
     save_result,
 )
+from plait.training.run import check_numbers
 
 RESULTS_FILE = "results.json"
 REPORT_FILE = "report.html"
@@ -66,7 +66,7 @@ def compare(
     """
     start = time.monotonic()
     settings.validate()
-    num_workers = num_workers or os.cpu_count() or 1
+    num_workers = worker_count(num_workers)
     plan = _plan(settings, out, num_workers, budget_seconds)
     seeds = range(settings.seed, settings.seed + settings.num_seeds)
     arms = [Arm(fusion=name) for name in settings.fusions]
@@ -103,6 +103,7 @@ def _plan(
     settings: CompareSettings, out: Path, num_workers: int, budget_seconds: float | None
 ) -> Plan:
     """Get the demonstrations, and settle everything that can go wrong before training."""
+    check_numbers(run_config(settings, Arm(fusion=""), settings.seed, "", settings.policy))
     for name in settings.fusions:
         discovery.load(plait.fusion, name, Fusion)  # type: ignore[type-abstract]
     make_env(settings.env).close()
@@ -111,17 +112,8 @@ def _plan(
     data_path = out / DATA_FOLDER
     if settings.data is not None:
         data_path = Path(settings.data)
-    elif not is_recorded(data_path):
-        record_demonstrations(
-            settings.env,
-            data_path,
-            num_episodes=settings.num_demonstrations,
-            noise=settings.noise,
-            cameras=settings.cameras,
-            image_size=settings.image_size,
-            seed=settings.seed,
-            num_workers=num_workers,
-        )
+    else:
+        record_once(settings, data_path, num_workers)
     with progress_bar("decode images", 1) as show:
         data = Demonstrations.open(
             data_path,

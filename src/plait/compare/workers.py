@@ -12,11 +12,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from plait.errors import PlaitError
+from plait.errors import OptionError, PlaitError, user_error_text
 
 POLL_SECONDS = 0.1
 STOP_SECONDS = 30.0
@@ -41,6 +41,17 @@ class JobUpdate:
     note: str = ""
     error: str | None = None
     is_user_error: bool = False
+
+
+def worker_count(wanted: int | None) -> int:
+    """Return how many processes to use: as wanted, or one a core.
+
+    Raises:
+        OptionError: If fewer than one is wanted.
+    """
+    if wanted is not None and wanted < 1:
+        raise OptionError(f"the number of workers is {wanted}, but must be at least 1")
+    return wanted or os.cpu_count() or 1
 
 
 Report = Callable[[str, float, str], None]
@@ -78,12 +89,11 @@ def _run_job(job: Job, index: int, updates: Any) -> None:
         job(_Reporter(updates, index))
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except PlaitError as error:
-        updates.put(JobUpdate(index, "failed", 0.0, error=str(error), is_user_error=True))
-        code = 2
-    except BaseException:
-        updates.put(JobUpdate(index, "failed", 0.0, error=traceback.format_exc()))
-        code = 1
+    except BaseException as error:
+        text = user_error_text(error)
+        failed = JobUpdate(index, "failed", 0.0, error=text or traceback.format_exc())
+        updates.put(replace(failed, is_user_error=text is not None))
+        code = 1 if text is None else 2
     updates.close()
     updates.join_thread()
     sys.stdout.flush()

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from plait.data.dataset import Demonstrations
 from plait.data.normalize import Normalizer
 from plait.data.sampler import StepSampler
 from plait.encoders.words import build_vocabulary
-from plait.errors import CheckpointError
+from plait.errors import CheckpointError, OptionError
 from plait.policy import Policy, build_policy
 from plait.results import write_text_atomically
 from plait.training.checkpoint import Position
@@ -121,6 +122,7 @@ def train(
     Raises:
         PlaitError: Of the dataset, the options, the checkpoint or the output folder.
     """
+    check_numbers(run)
     if demonstrations is None:
         demonstrations = open_demonstrations(run)
     training_episodes, validation_episodes = demonstrations.split(
@@ -145,6 +147,33 @@ def train(
     return TrainedRun(policy, position, validation)
 
 
+def check_numbers(run: RunConfig) -> None:
+    """Refuse numbers that no training can have, before anything is read or written.
+
+    Raises:
+        OptionError: Naming the option, its value and what it must be.
+    """
+    training = run.training
+    at_least_one = {
+        "number of steps": training.num_steps,
+        "batch size": training.batch_size,
+        "width": run.policy.width,
+        "validation interval": training.validation_interval,
+        "checkpoint interval": training.checkpoint_interval,
+    }
+    for name, value in at_least_one.items():
+        if value < 1:
+            raise OptionError(f"the {name} is {value}, but must be at least 1")
+    if not 0 <= training.seed < MAX_SEED:
+        raise OptionError(f"the seed is {training.seed}, but must be 0 or more")
+    if not 0 < training.learning_rate < float("inf"):
+        raise OptionError(
+            f"the learning rate is {training.learning_rate}, but must be a number above 0"
+        )
+    if training.precision not in ("fp32", "bf16"):
+        raise OptionError(f"precision must be 'fp32' or 'bf16', but is {training.precision!r}")
+
+
 def _refuse_other_run(folder: Path, run: RunConfig) -> None:
     """Never go on from a checkpoint of other data, another policy or other hidden modalities."""
     if not (folder / CHECKPOINT_FILE).exists():
@@ -155,12 +184,24 @@ def _refuse_other_run(folder: Path, run: RunConfig) -> None:
     except (OSError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path}: unreadable beside a checkpoint ({error})") from error
     wanted = json.loads(to_json(run))
-    changed = [key for key in wanted if saved.get(key) != wanted[key]]
+    changed = _differences(saved, wanted)
     if changed:
         raise CheckpointError(
-            f"{folder} holds a training with another {' and '.join(changed)} (see {path.name}); "
-            "choose another folder, or delete it to train from the start"
+            f"{folder} holds another training ({'; '.join(changed)}); choose another folder, or "
+            "delete it to train from the start"
         )
+
+
+def _differences(saved: Any, wanted: Any, name: str = "") -> list[str]:
+    """Name every entry that is not the same in two parsed JSON values."""
+    if not (isinstance(saved, dict) and isinstance(wanted, dict)):
+        return [] if saved == wanted else [f"{name} was {saved!r}, is {wanted!r}"]
+    start = f"{name}." if name else ""
+    return [
+        text
+        for key in sorted(saved.keys() | wanted.keys())
+        for text in _differences(saved.get(key), wanted.get(key), f"{start}{key}")
+    ]
 
 
 def validation_batches(

@@ -14,13 +14,27 @@ from plait.masks import masked_fill, masked_softmax
 from plait.types import Tokens, TokenSpec
 
 
+class Linear(nn.Linear):
+    """A linear layer that starts out keeping the variance of its input (LeCun et al., 1998).
+
+    PyTorch's own start keeps a third of it. Over the layers between a word and the action that
+    leaves too little of what the word and a patch have in common for the gradient to find.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw weights of variance 1 / in_features; biases are zero."""
+        nn.init.kaiming_uniform_(self.weight, nonlinearity="linear")
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
 class MLP(nn.Module):
     """Linear, GELU, linear."""
 
     def __init__(self, in_dim: int, hidden_dim: int, out_dim: int) -> None:
         super().__init__()
-        self.expand = nn.Linear(in_dim, hidden_dim)
-        self.contract = nn.Linear(hidden_dim, out_dim)
+        self.expand = Linear(in_dim, hidden_dim)
+        self.contract = Linear(hidden_dim, out_dim)
 
     def forward(self, values: Float[Tensor, "*axes in_dim"]) -> Float[Tensor, "*axes out_dim"]:
         """Map the last axis."""
@@ -44,9 +58,9 @@ class Attention(nn.Module):
         if width % num_heads:
             raise ValueError(f"width {width} is not a multiple of num_heads {num_heads}")
         self.num_heads = num_heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.query = Linear(width, width)
+        self.key_value = Linear(width, 2 * width)
+        self.out = Linear(width, width)
 
     def _heads(self, values: Float[Tensor, "B T D"]) -> Float[Tensor, "B N T H"]:
         return values.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
@@ -144,8 +158,8 @@ class AttentionPool(nn.Module):
         super().__init__()
         self.queries = nn.Parameter(torch.randn(num_queries, query_dim))
         # Without a bias: it would add the same to every logit, which a softmax does not see.
-        self.key = nn.Linear(width, query_dim, bias=False)
-        self.value = nn.Linear(width, query_dim)
+        self.key = Linear(width, query_dim, bias=False)
+        self.value = Linear(width, query_dim)
         self.out_dim = num_queries * query_dim
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "batch out_dim"]:
@@ -167,7 +181,7 @@ class Projection(nn.Module):
 
     def __init__(self, spec: TokenSpec, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(spec.width, width)
+        self.linear = Linear(spec.width, width)
         self.modality_embedding = nn.Parameter(torch.randn(width) * 0.02)
 
     def forward(self, tokens: Tokens) -> Tokens:

@@ -57,7 +57,7 @@ class ConvEncoder(Encoder):
         self.stem = _strided_stem((3, *stem_channels, width))
         # Without the norm, positions of unit size would drown what the young stem sees.
         self.norm = nn.GroupNorm(1, width)
-        self.position = nn.Parameter(sinusoidal_grid(side, side, width) * 0.5)
+        self.position = nn.Parameter(sinusoidal_grid(side, side, width))
         self.view_embedding = nn.Parameter(torch.randn(num_views, 1, width) * 0.02)
         trunk = [ResidualConv(width) for _ in range(num_blocks)] if level == "features" else []
         self.trunk = nn.ModuleList(trunk)
@@ -72,7 +72,8 @@ class ConvEncoder(Encoder):
             grid = tokens_to_grid(tokens.values, self.token_spec)
             for block in self.trunk:
                 grid = block(grid)
-            tokens = tokens.with_values(grid_to_tokens(grid, self.token_spec.num_views))
+            # Convolutions blur the position, so it is marked again for whoever points at a place.
+            tokens = tokens.with_values(self._mark_position(grid))
         return tokens
 
     def _mark_position(self, grid: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 
 from plait.config import DataSpec
 from plait.encoders.base import Encoder, Level
-from plait.layers import MLP
+from plait.layers import MLP, Linear
 from plait.masks import masked_fill
 from plait.types import PROPRIO, Observation, Tokens, TokenSpec
 
@@ -29,7 +29,7 @@ class StateEncoder(Encoder):
     def __init__(self, data: DataSpec, width: int, level: Level, *, hidden_dim: int = 128) -> None:
         nn.Module.__init__(self)
         self.token_spec = TokenSpec(width)
-        self.embed = nn.Linear(data.proprio_dim, width)
+        self.embed = Linear(data.proprio_dim, width)
         self.step_embedding = nn.Parameter(torch.randn(data.observation_window, width) * 0.02)
         self.trunk = MLP(width, hidden_dim, width) if level == "features" else None
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 
 from plait.errors import OptionError, PlaitError
 from plait.execution import Action, ChunkExecutor, PredictsChunks, RawObservation
@@ -104,6 +105,7 @@ def evaluate_policy(
         raise OptionError(f"num_parallel must be at least 1, but is {num_parallel}")
     if len(set(seeds)) != len(seeds):
         raise OptionError("the scene seeds repeat; every scene is played once")
+    torch.set_flush_denormal(True)  # as in training
     executor = ChunkExecutor(
         policy,
         execution_horizon,

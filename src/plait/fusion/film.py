@@ -3,7 +3,7 @@
 Idea: the instruction decides what the eyes look for. The pooled words and state give, for every
 block of the vision trunk, a scale γ and a shift β per channel:
 
-    x ← x + gelu((1 + γ(c)) · conv(norm(x)) + β(c)),   c = [mean(words) ; mean(state)]
+    x ← x + gelu((1 + γ) · conv(norm(x)) + β),   (γ, β) = Σ_t MLP(t) / √T,   t of T words and states
 
 Reference: Perez et al., 2018 (FiLM); BC-Z (Jang et al., 2022) and RT-1 (Brohan et al., 2022) weave
 language into vision in this way. γ is predicted as an offset from 1.
@@ -15,15 +15,12 @@ them), or when there is no image to modulate.
 from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from plait.fusion.base import Fusion, Projections
 from plait.layers import MLP, ResidualConv, grid_to_tokens, sinusoidal_grid, tokens_to_grid
 from plait.masks import masked_fill, masked_sum
 from plait.types import LANGUAGE, PROPRIO, VISION, Fused, Tokens, TokenSpec
-
-CONDITION_GAIN = 3.0
 
 
 class FiLMFusion(Fusion):
@@ -57,10 +54,6 @@ class FiLMFusion(Fusion):
         self.vision_spec = specs[VISION]
         self.blocks = nn.ModuleList(ResidualConv(width) for _ in range(num_blocks))
         self.condition = MLP(width, hidden_dim, 2 * width * num_blocks)
-        # A larger start lets the words be heard early: with PyTorch's own, the plateau on which a
-        # policy moves without regard to the instruction lasts a quarter longer.
-        with torch.no_grad():
-            self.condition.contract.weight.mul_(CONDITION_GAIN)
         self.position = nn.Parameter(sinusoidal_grid(*grid, width))
 
     def forward(self, tokens: Mapping[str, Tokens]) -> Fused:
@@ -70,7 +63,9 @@ class FiLMFusion(Fusion):
         command = Tokens.concatenate([language, proprio])
         per_token = self.condition(command.values)
         summed = masked_sum(per_token, command.mask.unsqueeze(-1).expand_as(per_token), dim=1)
-        gates = summed.unflatten(-1, (len(self.blocks), 2, -1))
+        # A mean would whisper: the square root keeps the size of a gate whatever the word count.
+        count = command.mask.sum(dim=1, keepdim=True).clamp(min=1)
+        gates = (summed / count.sqrt().to(summed.dtype)).unflatten(-1, (len(self.blocks), 2, -1))
         num_views = self.vision_spec.num_views
         gates = gates.repeat_interleave(num_views, dim=0)
         grid = tokens_to_grid(vision.values, self.vision_spec)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from plait.fusion.base import Fusion, Projections
-from plait.layers import MLP
+from plait.layers import MLP, Linear
 from plait.masks import masked_softmax, pooled_mean
 from plait.types import Fused, Tokens, TokenSpec
 
@@ -37,7 +37,7 @@ class LateFusion(Fusion):
         self.num_groups = len(specs)
         self.branches = nn.ModuleDict({name: MLP(width, hidden_dim, width) for name in specs})
         self.norms = nn.ModuleDict({name: nn.LayerNorm(width) for name in specs})
-        self.gates = nn.ModuleDict({name: nn.Linear(width, 1) for name in specs})
+        self.gates = nn.ModuleDict({name: Linear(width, 1) for name in specs})
 
     def forward(self, tokens: Mapping[str, Tokens]) -> Fused:
         """Return every modality's tokens as a group of its own, with its weight."""

@@ -38,7 +38,7 @@ CONTAINER_SPACE = 0.118
 START_HEIGHT = 0.17
 # How often a new object is drawn among those that share a word with an earlier one; chance alone
 # makes 2 of 5 of the others share one too.
-RESEMBLANCE = 0.4
+RESEMBLANCE = 0.2
 MAX_TRIES = 200
 
 HALF_HEIGHT = {
@@ -132,7 +132,9 @@ def draw_scene(
         spots = _draw_spots(rng, len(containers), count)
         if spots is None:
             continue
-        hand = (*rng.uniform((-0.05, -0.07), (0.05, 0.07)), START_HEIGHT + rng.uniform(-0.02, 0.02))
+        # Anywhere over the area: were it near the centre, its place would give the direction of
+        # travel away, and a policy could move on without reading the instruction again.
+        hand = rng.uniform((-AREA_X, -AREA_Y, -0.02), (AREA_X, AREA_Y, 0.02))
         return Scene(
             objects=tuple(
                 Placed(thing, x, y, _draw_yaw(rng, thing))
@@ -142,7 +144,7 @@ def draw_scene(
                 Placed(thing, x, y, 0.0)
                 for thing, (x, y) in zip(containers, spots[: len(containers)], strict=True)
             ),
-            hand=(float(hand[0]), float(hand[1]), float(hand[2])),
+            hand=(float(hand[0]), float(hand[1]), START_HEIGHT + float(hand[2])),
         )
     raise RuntimeError(f"no scene with {layout} fits on the table")  # a mistake in the layout
 

@@ -84,7 +84,7 @@ class TrainingConfig:
         checkpoint_interval: Steps between resumable checkpoints.
     """
 
-    num_steps: int = 2600
+    num_steps: int = 2200
     batch_size: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 100

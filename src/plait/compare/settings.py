@@ -145,7 +145,7 @@ PRESETS: Mapping[str, CompareSettings] = {
         env="tabletop/all",
         holdout_env="tabletop/all-holdout",
         cameras=("base", "wrist"),
-        num_demonstrations=12_000,
+        num_demonstrations=8000,
         num_evaluation_episodes=500,
         num_pictures=4,
         policy=PolicyConfig(fusion=REFERENCE, action_horizon=8),

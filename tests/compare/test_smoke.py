@@ -1,7 +1,12 @@
 """The whole of `plait compare`, small: from nothing to the report, twice."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -77,3 +82,39 @@ def test_the_same_seed_gives_the_same_numbers_elsewhere(finished, tmp_path):
         assert first.validation_action_error == second.validation_action_error
         losses = [[p.train_loss for p in run.curve] for run in (first, second)]
         assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "one process"])
+def test_ctrl_c_stops_cleanly_and_the_next_call_ends_with_the_same_numbers(
+    finished, tmp_path, whole_group
+):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "plait.cli", *ARGUMENTS, "--out", str(out)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        wait_until(lambda: process.poll() is not None or list(out.glob("runs/*/*/config.json")))
+        # A terminal interrupts the whole group; `kill -INT` the one process.
+        (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)
+        printed, said = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert printed == ""
+    assert said.strip().splitlines()[-1].startswith("plait: ")
+    assert "Traceback" not in said
+    assert not (out / "results.json").exists()
+    assert not (out / "report.html").exists()
+    assert main([*ARGUMENTS, "--out", str(out)]) == 0
+    for first, second in zip(results_of(finished)[1], results_of(out)[1], strict=True):
+        assert first.episodes == second.episodes
+        assert [p.train_loss for p in first.curve] == [p.train_loss for p in second.curve]
+
+
+def wait_until(is_true, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)

@@ -146,7 +146,7 @@ PRESETS: Mapping[str, CompareSettings] = {
         holdout_env="tabletop/all-holdout",
         cameras=("base", "wrist"),
         num_demonstrations=8000,
-        num_evaluation_episodes=500,
+        num_evaluation_episodes=300,
         num_pictures=4,
         policy=PolicyConfig(fusion=REFERENCE, action_horizon=8),
         training=TrainingConfig(num_steps=20_000, warmup_steps=500, validation_interval=1000),

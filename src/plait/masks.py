@@ -71,6 +71,24 @@ def masked_softmax(
     return masked_fill(torch.softmax(filled, dim=dim), mask)
 
 
+def masked_log_mixture(
+    log_likelihoods: Float[Tensor, "batch components *axes"],
+    weights: Float[Tensor, "batch components"],
+) -> Float[Tensor, "batch *axes"]:
+    """Return log Σ_k w_k p_k; a component of weight zero has no value and no gradient.
+
+    The weights need not sum to 1. Where all are zero they count as equal, so that the result
+    stays finite.
+    """
+    is_real = weights > 0
+    is_real = is_real | ~is_real.any(dim=1, keepdim=True)
+    logs = torch.where(weights > 0, weights, torch.ones_like(weights)).log()
+    extra_axes = (1,) * (log_likelihoods.ndim - 2)
+    joint = log_likelihoods + logs.view(*logs.shape, *extra_axes)
+    mask = is_real.view(*is_real.shape, *extra_axes).expand_as(joint)
+    return torch.logsumexp(joint.masked_fill(~mask, torch.finfo(joint.dtype).min), dim=1)
+
+
 def lengths_to_mask(lengths: Int[Tensor, " batch"], size: int) -> Bool[Tensor, "batch size"]:
     """Turn lengths into a mask that is True for the first `length` positions."""
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(-1)

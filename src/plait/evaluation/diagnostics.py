@@ -4,7 +4,8 @@
     any                 [batch] or [batch bars]                    bars, averaged over the samples
     attention...        [batch words (views) rows columns]         heat maps over the first sample
 
-`modality_usage` has one bar a modality. Views are cameras × window steps, as in `TokenSpec`.
+`modality_usage` has one bar a modality, `edge_weight` one a pair of them (receiver, sender). Views
+are cameras × window steps, as in `TokenSpec`.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,13 @@ from plait.types import MODALITIES, Fused, Observation
 ATTENTION = "attention"
 NOTES = {
     "modality_usage": "Weight the fusion gives each modality, averaged over {count} samples.",
+    "edge_weight": "Share of what a node receives by the sender's modality, last layer, averaged "
+    "over the receiver's nodes and {count} samples.",
     ATTENTION: "Where each word looks: attention to the patches of this view, head average.",
+}
+LABELS = {
+    "modality_usage": MODALITIES,
+    "edge_weight": tuple(f"{to} from {sender}" for to in MODALITIES for sender in MODALITIES),
 }
 OTHER_NOTE = "As the fusion reports it, averaged over {count} samples."
 
@@ -92,8 +99,8 @@ def _fuse(policy: Fuses, observation: Observation) -> Mapping[str, Tensor]:
 def _bars(name: str, values: Float[Tensor, "batch *bars"]) -> Diagnostic:
     means = values.mean(dim=0).reshape(-1).tolist()
     labels: tuple[str, ...]
-    if name == "modality_usage" and len(means) == len(MODALITIES):
-        labels = MODALITIES
+    if len(LABELS.get(name, ())) == len(means):
+        labels = LABELS[name]
     elif len(means) == 1:
         labels = (name,)
     else:

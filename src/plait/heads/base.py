@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from plait.layers import AttentionPool
 from plait.types import ActionChunk, Fused
 
 
@@ -45,3 +46,29 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def predict(self, fused: Fused) -> Float[Tensor, "batch horizon action_dim"]:
         """Return the normalised action chunk."""
+
+
+class GroupPools(nn.ModuleList):
+    """One attention pooling a token group; the groups share the queries among them.
+
+    Deciding late must not mean having more parameters, so each group gets its part of the head.
+
+    Attributes:
+        pooled_dim: Size of what is read from one group.
+    """
+
+    def __init__(self, shape: HeadShape, num_queries: int, query_dim: int) -> None:
+        num_queries = share(num_queries, shape)
+        super().__init__(
+            AttentionPool(shape.width, num_queries, query_dim) for _ in range(shape.num_groups)
+        )
+        self.pooled_dim = num_queries * query_dim
+
+    def forward(self, fused: Fused) -> list[Float[Tensor, "batch pooled_dim"]]:
+        """Read every group."""
+        return [pool(group) for pool, group in zip(self, fused.groups, strict=True)]
+
+
+def share(size: int, shape: HeadShape) -> int:
+    """Return one group's part of a size."""
+    return max(1, size // shape.num_groups)

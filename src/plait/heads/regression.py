@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from plait.errors import OptionError
-from plait.heads.base import Head, HeadShape
-from plait.layers import MLP, AttentionPool
+from plait.heads.base import GroupPools, Head, HeadShape, share
+from plait.layers import MLP
 from plait.masks import masked_fill, masked_mean_all
 from plait.types import ActionChunk, Fused
 
@@ -55,15 +55,10 @@ class RegressionHead(Head):
         self.huber_delta = huber_delta
         self.loss_name = loss
         out_dim = shape.action_horizon * shape.action_dim
-        # The groups share the head's size: deciding late must not mean having more parameters.
-        num_queries = max(1, num_queries // shape.num_groups)
-        hidden_dim = max(1, hidden_dim // shape.num_groups)
-        self.pools = nn.ModuleList(
-            AttentionPool(shape.width, num_queries, query_dim) for _ in range(shape.num_groups)
-        )
-        pooled_dim = num_queries * query_dim
+        self.pools = GroupPools(shape, num_queries, query_dim)
+        hidden_dim = share(hidden_dim, shape)
         self.mlps = nn.ModuleList(
-            MLP(pooled_dim, hidden_dim, out_dim) for _ in range(shape.num_groups)
+            MLP(self.pools.pooled_dim, hidden_dim, out_dim) for _ in range(shape.num_groups)
         )
 
     def loss(self, fused: Fused, target: ActionChunk) -> Float[Tensor, ""]:
@@ -81,7 +76,7 @@ class RegressionHead(Head):
     def predict(self, fused: Fused) -> Float[Tensor, "batch horizon action_dim"]:
         """Return the weighted sum of the groups' bounded predictions."""
         chunks = [
-            torch.tanh(mlp(pool(group))).unflatten(-1, self.chunk_shape)
-            for mlp, pool, group in zip(self.mlps, self.pools, fused.groups, strict=True)
+            torch.tanh(mlp(pooled)).unflatten(-1, self.chunk_shape)
+            for mlp, pooled in zip(self.mlps, self.pools(fused), strict=True)
         ]
         return torch.einsum("bghd,bg->bhd", torch.stack(chunks, dim=1), fused.weights)

@@ -87,9 +87,12 @@ def _predict(head: Head, fused: Fused) -> Tensor:
 
 
 def _samples(head: Head, fused: Fused) -> bool:
-    """Say whether a head draws random numbers to predict."""
+    """Say whether a head draws random numbers, to predict or for its loss."""
+    target = _target()
     with torch.random.fork_rng(devices=[]):
-        return not torch.equal(head.predict(fused), head.predict(fused))
+        same_chunk = torch.equal(head.predict(fused), head.predict(fused))
+        same_loss = torch.equal(head.loss(fused, target), head.loss(fused, target))
+    return not (same_chunk and same_loss)
 
 
 def output_has_the_declared_form(case: HeadCase) -> None:
@@ -185,7 +188,7 @@ def a_group_of_weight_zero_has_no_influence(case: HeadCase) -> None:
     )
     leaf = values.clone().requires_grad_()
     tracked = replace(fused, groups=(fused.groups[0], Tokens(leaf, fused.groups[1].mask)))
-    (gradient,) = torch.autograd.grad(_predict(head, tracked).square().sum(), leaf)
+    (gradient,) = torch.autograd.grad(_loss(head, tracked, _target()), leaf)
     require(not gradient[0].any(), "a group of weight 0 gets a gradient")
     require(bool(gradient[1].any()), "a group of weight 0.75 gets no gradient")
 
@@ -223,9 +226,10 @@ def nothing_present_is_finite(case: HeadCase) -> None:
 def samples_are_independent(case: HeadCase) -> None:
     """A robot acts on a batch of one."""
     head, fused = case.build(), _fused()
-    if _samples(head, fused):
-        return  # It draws other numbers for a batch of another size.
-    together = head.predict(fused)
+    with torch.random.fork_rng(devices=[]):
+        together = head.predict(fused)
+        if not torch.equal(head.predict(fused), together):
+            return  # It draws other numbers for a batch of another size.
     for row in range(BATCH_SIZE):
         message = f"alone, sample {row} gets other actions. Likely statistics over the batch"
         require_same(head.predict(_rows(fused, [row]))[0], together[row], message)

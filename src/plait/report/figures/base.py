@@ -21,6 +21,8 @@ Json = dict[str, Any]
 # Left margins for the names of arms, on wide and on narrow screens.
 ROOMY_MARGIN_PX = 200
 TIGHT_MARGIN_PX = 136
+# About what the mark before a name and a character of it take.
+MARK_PX, CHARACTER_PX = 24, 7.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,7 @@ def name_labels(
     labels = []
     for arm, row in zip(arms, rows, strict=True):
         name = plotly_text(arm.arm)
-        if margin_px < ROOMY_MARGIN_PX:
+        if margin_px < MARK_PX + CHARACTER_PX * len(arm.arm):
             name = name.replace(", ", ",<br>   ", 1)
         mark = "○" if arm.control else "●"
         labels.append(

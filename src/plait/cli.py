@@ -259,6 +259,26 @@ class Report:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Check:
+    """Check that a fusion, encoder or head keeps its contract, e.g. one of your own."""
+
+    name: Positional[str]
+    """A name of `plait list`, or module:Class."""
+    json: bool = False
+    """Print as JSON."""
+
+    def run(self) -> None:
+        """Run the conformance kit and print how many checks were passed."""
+        from plait.testing.by_name import check_by_name
+
+        checked = check_by_name(self.name)
+        if self.json:
+            _print_json(asdict(checked))
+        else:
+            _stderr(f"{checked.name}: this {checked.kind} passes all {checked.num_checks} checks")
+
+
+@dataclass(frozen=True, kw_only=True)
 class List:
     """List the strategies, encoders, heads and environments there are."""
 
@@ -288,6 +308,7 @@ Command = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Check, subcommand("check")]
     | Annotated[List, subcommand("list")]
 )
 

@@ -80,3 +80,7 @@ class CheckpointError(PlaitError):
 
 class OutputError(PlaitError):
     """An output folder that cannot be written (read-only, full, or holding other work)."""
+
+
+class ContractError(PlaitError):
+    """A strategy, encoder or head that breaks its contract."""

@@ -8,6 +8,7 @@ import torch
 
 import plait.fusion
 from plait import discovery
+from plait.cli import main
 from plait.fusion.base import Fusion
 from plait.masks import pooled_mean
 from plait.testing import check_fusion
@@ -31,6 +32,12 @@ def test_the_page_keeps_its_own_contract(kind):
     assert kind.__name__ == "GatedSumFusion"
     check_fusion(kind)
     check_fusion(kind, hidden_dim=40)
+
+
+def test_the_command_of_the_page_passes(kind, capsys):
+    (command,) = re.findall(r"`plait (check \S+)`", PAGE.read_text(encoding="utf-8"))
+    assert main(command.split()) == 0
+    assert "this fusion passes all 20 checks" in capsys.readouterr().err
 
 
 def test_the_page_computes_its_formula(kind):

@@ -1,0 +1,71 @@
+"""Check a strategy, encoder or head by its name, as `plait check` does."""
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+import plait.encoders
+import plait.fusion
+import plait.heads
+from plait import discovery
+from plait.encoders.base import Encoder
+from plait.errors import ContractError, PlaitError, UnknownNameError
+from plait.fusion.base import Fusion
+from plait.heads.base import Head
+from plait.testing.encoder import ENCODER_CHECKS, check_encoder
+from plait.testing.fusion import FUSION_CHECKS, check_fusion
+from plait.testing.head import HEAD_CHECKS, check_head
+
+KINDS: tuple[tuple[str, ModuleType, type[nn.Module], Any, int], ...] = (
+    ("fusion", plait.fusion, Fusion, check_fusion, len(FUSION_CHECKS)),
+    ("encoder", plait.encoders, Encoder, check_encoder, len(ENCODER_CHECKS)),
+    ("head", plait.heads, Head, check_head, len(HEAD_CHECKS)),
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A class that keeps its contract.
+
+    Attributes:
+        name: As it was asked for.
+        kind: `fusion`, `encoder` or `head`.
+        num_checks: How many checks it passed.
+    """
+
+    name: str
+    kind: str
+    num_checks: int
+
+
+def check_by_name(name: str) -> Checked:
+    """Check a file's name of one of the strategy folders, or `module:Class`.
+
+    Raises:
+        UnknownNameError: If there is no such strategy, encoder or head.
+        PlaitError: If the class is none of them, or cannot be imported.
+        ContractError: If it breaks its contract; every broken rule is named with its likely cause.
+    """
+    for kind, package, base, check, num_checks in KINDS:
+        if ":" in name:
+            found = discovery.load(package, name, nn.Module)
+            if not issubclass(found, base):
+                continue
+        elif name in discovery.available(package):
+            found = discovery.load(package, name, base)
+        else:
+            continue
+        try:
+            check(found)
+        except AssertionError as error:
+            raise ContractError(str(error)) from error
+        return Checked(name, kind, num_checks)
+    if ":" in name:
+        wanted = ", ".join(f"{base.__module__}.{base.__name__}" for _, _, base, *_ in KINDS)
+        raise PlaitError(f"{name} has no contract to check; derive it from one of: {wanted}")
+    known = [each for _, package, *_ in KINDS for each in discovery.available(package)]
+    raise UnknownNameError(
+        "strategy, encoder or head", name, known, hint="A class of your own is written module:Class"
+    )

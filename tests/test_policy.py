@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import plait.fusion
+import plait.heads
 from plait import discovery, policy
 from plait.config import Component, PolicyConfig
 from plait.data.normalize import Normalizer
@@ -393,3 +394,24 @@ def test_matching_keeps_the_other_options_and_the_random_state():
     assert replace(matched, fusion=base.fusion) == base
     # Too small a target gives the smallest size there is.
     assert match_parameters(base, FAKE_DATA, 1).fusion.options["hidden_dim"] == 8
+
+
+@pytest.mark.parametrize("head", discovery.available(plait.heads))
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_fusion_works_with_every_head(fusion, head):
+    wanted = replace(config(fusion), head=Component(name=head))
+    made = build_policy(wanted, FAKE_DATA, normalizer(), 0)
+    batch = fake_batch()
+    torch.manual_seed(0)
+    loss = made(batch).total
+    assert torch.isfinite(loss)
+    loss.backward()
+    # Some of a head's options are for what it predicts, so only the fusion must be reached whole.
+    silent = [name for name, p in made.fusion.named_parameters() if p.grad is None]
+    assert not silent
+    chunk = made.eval().predict(batch.observation)
+    assert chunk.actions.shape == (3, 5, 11)
+    blind = batch.observation.without(VISION)
+    noisy = replace(blind, images={k: 255 - v for k, v in blind.images.items()})
+    assert torch.equal(made.predict(blind).actions, made.predict(noisy).actions)
+    assert torch.isfinite(made.predict(blind).actions).all()

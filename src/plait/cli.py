@@ -21,6 +21,24 @@ INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a policy is woven from besides its fusion."""
+
+    vision: str | None = None
+    """Image encoder: conv (default), vit, or module:Class."""
+    language: str | None = None
+    """Language encoder: words (default), bytes, or module:Class."""
+    head: str | None = None
+    """Action head: regression (default), flow, mixture_density, discrete, or module:Class."""
+
+    def given(self) -> dict[str, Any]:
+        """Return the parts that were named, as fields of a policy's configuration."""
+        from plait.config import Component
+
+        return {name: Component(name=value) for name, value in asdict(self).items() if value}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Compare:
     """Train every fusion strategy on the same data, evaluate in closed loop, write one report."""
 
@@ -32,6 +50,7 @@ class Compare:
     """Folder of a LeRobot dataset to train on; recorded from the scripted expert if absent."""
     fusion: str | None = None
     """Strategies, separated by commas; module:Class is one of your own."""
+    parts: Parts = Parts()
     cameras: str | None = None
     """Cameras the policies see, separated by commas."""
     seeds: int | None = None
@@ -77,6 +96,7 @@ class Compare:
             "has_controls": self.controls,
         }
         settings = replace(settings, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+        settings = replace(settings, policy=replace(settings.policy, **self.parts.given()))
         if self.steps is not None:
             settings = replace(settings, training=replace(settings.training, num_steps=self.steps))
         results = compare(
@@ -148,6 +168,7 @@ class Train:
     """Folder of the dataset."""
     fusion: str = "film"
     """Fusion strategy, or module:Class."""
+    parts: Parts = Parts()
     out: Path = Path("outputs/train")
     """Folder of the checkpoint, the metrics and the policy."""
     cameras: str | None = None
@@ -191,6 +212,7 @@ class Train:
             fusion=Component(name=self.fusion),
             width=self.width,
             action_horizon=self.action_horizon,
+            **self.parts.given(),
         )
         training = TrainingConfig(
             num_steps=self.steps,

@@ -8,7 +8,7 @@ import inspect
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -239,6 +239,20 @@ def build_policy(config: PolicyConfig, data: DataSpec, normalizer: Normalizer, s
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Policy(config, data, normalizer)
+
+
+def check_parts(config: PolicyConfig, fusions: Sequence[str]) -> None:
+    """Refuse parts that do not exist, before there is any data to build a policy for.
+
+    Raises:
+        UnknownNameError: If no encoder, head or fusion has a name; close ones are suggested.
+        PlaitError: If a class of the user's own cannot be imported or is none of these.
+    """
+    for component in (config.vision, config.language, config.proprio):
+        discovery.load(plait.encoders, component.name, Encoder)  # type: ignore[type-abstract]
+    discovery.load(plait.heads, config.head.name, Head)  # type: ignore[type-abstract]
+    for name in fusions:
+        discovery.load(plait.fusion, name, Fusion)  # type: ignore[type-abstract]
 
 
 def parameter_count(config: PolicyConfig, data: DataSpec) -> int:

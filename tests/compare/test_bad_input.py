@@ -44,6 +44,48 @@ def test_unknown_strategy_is_refused_before_anything_is_recorded(capsys, tmp_pat
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "name", "message"),
+    [
+        ("--head", "flows", "unknown heads 'flows'; did you mean 'flow'"),
+        ("--vision", "vits", "unknown encoders 'vits'; did you mean 'vit'"),
+        ("--language", "word", "unknown encoders 'word'; did you mean 'words'"),
+    ],
+)
+def test_unknown_parts_are_refused_before_anything_is_recorded(
+    capsys, tmp_path, option, name, message
+):
+    out = tmp_path / "out"
+    assert message in refused(capsys, "compare", option, name, "--out", str(out))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed", "-1"], "the seed is -1, but must be 0 or more"),
+        (["--workers", "0"], "the number of workers is 0, but must be at least 1"),
+        (["--budget", "0s"], "the budget is '0s', but must be more than nothing"),
+        (["--steps", "0"], "the number of steps is 0, but must be at least 1"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_anything_is_recorded(
+    capsys, tmp_path, arguments, message
+):
+    out = tmp_path / "out"
+    assert message in refused(capsys, "compare", *arguments, "--out", str(out))
+    assert not out.exists()
+
+
+def test_a_folder_with_demonstrations_of_other_settings_is_refused(capsys, tmp_path):
+    out = tmp_path / "out"
+    small = ["--fusion", "concat", "--no-controls", *SMALL, "--out", str(out)]
+    assert main(["compare", "--preset", "smoke", *small]) == 0
+    line = refused(capsys, "compare", "--preset", "smoke", *small, "--demonstrations", "5")
+    assert "holds demonstrations recorded with other settings" in line
+    assert "choose another folder with --out, or delete it" in line
+
+
 def test_unknown_environment_suggests_a_close_one(capsys, tmp_path):
     line = refused(capsys, "compare", "--env", "tabletop/toch", "--out", str(tmp_path / "out"))
     assert "unknown environment 'tabletop/toch'; did you mean 'tabletop/touch'" in line

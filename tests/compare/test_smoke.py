@@ -84,6 +84,23 @@ def test_the_same_seed_gives_the_same_numbers_elsewhere(finished, tmp_path):
         assert losses[0] == losses[1]
 
 
+def test_other_encoders_and_heads_take_part(tmp_path):
+    out = tmp_path / "out"
+    parts = ["--vision", "vit", "--language", "bytes", "--head", "flow"]
+    arguments = [*ARGUMENTS, *parts, "--fusion", "graph", "--no-controls", "--out", str(out)]
+    assert main(arguments) == 0
+    comparison, (run,) = results_of(out)
+    policy = comparison.settings["policy"]
+    assert [policy[key]["name"] for key in ("vision", "language", "head")] == [
+        "vit",
+        "bytes",
+        "flow",
+    ]
+    shown = {diagnostic.name: diagnostic for diagnostic in run.diagnostics}
+    assert shown["edge_weight"].labels[1] == "vision from language"
+    assert "vision from language" in (out / "report.html").read_text()
+
+
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "one process"])
 def test_ctrl_c_stops_cleanly_and_the_next_call_ends_with_the_same_numbers(
     finished, tmp_path, whole_group

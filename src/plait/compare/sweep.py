@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import plait.fusion
-from plait import discovery
 from plait.compare.arm import RESULT_FILE, ArmJob
 from plait.compare.console import job_progress, progress_bar
 from plait.compare.demonstrations import record_once
@@ -20,7 +18,7 @@ from plait.compare.workers import JobUpdate, run_jobs, worker_count
 from plait.data.dataset import Demonstrations
 from plait.envs import make_env
 from plait.evaluation.statistics import compare_pairs, summarise_arms
-from plait.fusion.base import Fusion
+from plait.policy import check_parts
 from plait.report import write_report
 from plait.results import (
     Comparison,
@@ -104,8 +102,7 @@ def _plan(
 ) -> Plan:
     """Get the demonstrations, and settle everything that can go wrong before training."""
     check_numbers(run_config(settings, Arm(fusion=""), settings.seed, "", settings.policy))
-    for name in settings.fusions:
-        discovery.load(plait.fusion, name, Fusion)  # type: ignore[type-abstract]
+    check_parts(settings.policy, settings.fusions)
     make_env(settings.env).close()
     if settings.holdout_env is not None:
         make_env(settings.holdout_env).close()

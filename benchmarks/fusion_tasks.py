@@ -100,7 +100,10 @@ def main() -> None:
             for task in tasks.values()
         ]
         print(f"| `{name}` | " + " | ".join(cells) + " |", flush=True)
-    print(f"\n{describe_machine()}, {time.perf_counter() - start:.0f} s")
+    machine, seconds = describe_machine(), time.perf_counter() - start
+    print(
+        f"\n{machine.processor}, {machine.num_cores} cores, Python {machine.python}; {seconds:.0f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -101,9 +101,8 @@ def main() -> None:
         ]
         print(f"| `{name}` | " + " | ".join(cells) + " |", flush=True)
     machine, seconds = describe_machine(), time.perf_counter() - start
-    print(
-        f"\n{machine.processor}, {machine.num_cores} cores, Python {machine.python}; {seconds:.0f} s"
-    )
+    where = f"{machine.processor}, {machine.num_cores} cores, Python {machine.python}"
+    print(f"\n{where}; {seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python benchmarks/training_speed.py [--steps 20] [--rounds 3] [--fusion concat,film]
 
 Samples a second are of whole optimiser steps on one core, data included, and relative to `concat`
-in the same round; latency is of one observation. `--denormals` leaves denormal numbers to the CPU, as
-PyTorch does by default; what that costs shows after some hundreds of steps (`--warmup 800`).
+in the same round; latency is of one observation. `--denormals` leaves denormal numbers to the CPU,
+as PyTorch does by default; what that costs shows after some hundreds of steps (`--warmup 800`).
 """
 
 import argparse

@@ -97,7 +97,7 @@ class Trainer:
         if not math.isfinite(value):
             raise PlaitError(
                 f"the loss is {value} at step {index}; lower the learning rate "
-                f"(now {config.learning_rate}) or look at the data with `plait inspect`"
+                f"(now {config.learning_rate}) or look for outliers in its actions"
             )
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.model.parameters(), config.gradient_clip)

@@ -6,7 +6,7 @@ from torch import nn
 from plait.config import TrainingConfig
 
 # Parameters that are looked up or added rather than multiplied: decay would only shrink them.
-UNDECAYED = ("embedding", "position", "queries", "readouts")
+UNDECAYED = ("embedding", "position", "queries", "readouts", "latents", "slots", "type_")
 
 
 def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:

@@ -49,6 +49,15 @@ def pooled_mean(
     return masked_mean(values, mask.unsqueeze(-1).expand_as(values), dim=1)
 
 
+def pooled_root_sum(
+    values: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch tokens"]
+) -> Float[Tensor, "batch width"]:
+    """Add up the real tokens and divide by √count: a mean would whisper, a sum grow with length."""
+    summed = masked_sum(values, mask.unsqueeze(-1).expand_as(values), dim=1)
+    count = mask.sum(dim=1, keepdim=True).clamp(min=1)
+    return summed / count.sqrt().to(summed.dtype)
+
+
 def masked_max(
     values: Float[Tensor, "batch tokens width"], mask: Bool[Tensor, "batch tokens"]
 ) -> Float[Tensor, "batch width"]:

@@ -19,7 +19,7 @@ from torch import nn
 
 from plait.fusion.base import Fusion, Projections
 from plait.layers import MLP, ResidualConv, grid_to_tokens, sinusoidal_grid, tokens_to_grid
-from plait.masks import masked_fill, masked_sum
+from plait.masks import masked_fill, pooled_root_sum
 from plait.types import LANGUAGE, PROPRIO, VISION, Fused, Tokens, TokenSpec
 
 
@@ -61,11 +61,8 @@ class FiLMFusion(Fusion):
         parts = self.project(tokens)
         vision, language, proprio = parts[VISION], parts[LANGUAGE], parts[PROPRIO]
         command = Tokens.concatenate([language, proprio])
-        per_token = self.condition(command.values)
-        summed = masked_sum(per_token, command.mask.unsqueeze(-1).expand_as(per_token), dim=1)
-        # A mean would whisper: the square root keeps the size of a gate whatever the word count.
-        count = command.mask.sum(dim=1, keepdim=True).clamp(min=1)
-        gates = (summed / count.sqrt().to(summed.dtype)).unflatten(-1, (len(self.blocks), 2, -1))
+        condition = pooled_root_sum(self.condition(command.values), command.mask)
+        gates = condition.unflatten(-1, (len(self.blocks), 2, -1))
         num_views = self.vision_spec.num_views
         gates = gates.repeat_interleave(num_views, dim=0)
         grid = tokens_to_grid(vision.values, self.vision_spec)

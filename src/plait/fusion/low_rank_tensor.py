@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from plait.fusion.base import Fusion, Projections
 from plait.layers import Linear
-from plait.masks import masked_fill, masked_sum
+from plait.masks import masked_fill, pooled_root_sum
 from plait.types import LANGUAGE, MODALITIES, PROPRIO, VISION, Fused, Tokens, TokenSpec
 
 
@@ -70,9 +70,4 @@ class LowRankTensorFusion(Fusion):
     def _pooled(self, name: str, parts: Mapping[str, Tokens]) -> Tensor:
         """Return the factor of a modality's tokens together: `[batch, rank]`, 1 if absent."""
         part = parts[name]
-        factor = self.factors[name]
-        normed = self.norms[name](part.values)
-        summed = masked_sum(normed, part.mask.unsqueeze(-1).expand_as(normed), dim=1)
-        # The square root keeps the size of the sum whatever the number of tokens.
-        count = part.mask.sum(dim=1, keepdim=True).clamp(min=1)
-        return factor(summed / count.sqrt().to(summed.dtype))
+        return self.factors[name](pooled_root_sum(self.norms[name](part.values), part.mask))

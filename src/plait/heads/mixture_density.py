@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from plait.heads.base import GroupPools, Head, HeadShape, share
 from plait.layers import MLP
-from plait.masks import masked_fill, masked_log_mixture, masked_softmax
+from plait.masks import masked_fill, masked_log_mixture
 from plait.types import ActionChunk, Fused
 
 FIRST_LOG_STD = -1.0
@@ -91,7 +91,7 @@ class MixtureDensityHead(Head):
         weights, means, log_stds = [], [], []
         for index, (mlp, pooled) in enumerate(zip(self.mlps, self.pools(fused), strict=True)):
             logits, numbers = mlp(pooled).split([self.num_components, self.num_numbers], dim=-1)
-            shares = masked_softmax(logits, torch.ones_like(logits, dtype=torch.bool))
+            shares = torch.softmax(logits, dim=-1)
             weights.append(shares * fused.weights[:, index, None])
             mean, log_std = numbers.unflatten(
                 -1, (2, self.num_components, *self.chunk_shape)

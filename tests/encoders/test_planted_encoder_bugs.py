@@ -41,7 +41,8 @@ class LastStepOnly(StateEncoder):
 class CameraMaskIgnored(ConvEncoder):
     def _mask(self, observation):
         present = observation.modality_mask[self.modality]
-        return present.unsqueeze(1).expand(-1, len(self.cameras) * self._tokens_per_camera())
+        rows, columns = self.token_spec.grid
+        return present.unsqueeze(1).expand(-1, self.token_spec.num_views * rows * columns)
 
 
 class FirstCameraTwice(ConvEncoder):

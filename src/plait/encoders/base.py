@@ -8,10 +8,12 @@ the encoder is built.
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
-from torch import nn
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
 
 from plait.config import DataSpec
-from plait.types import Observation, Tokens, TokenSpec
+from plait.types import VISION, Observation, Tokens, TokenSpec
 
 Level = Literal["stem", "features"]
 
@@ -38,3 +40,21 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, observation: Observation) -> Tokens:
         """Encode the modality; masked where it is absent."""
+
+
+def scaled_views(
+    observation: Observation, cameras: tuple[str, ...], dtype: torch.dtype
+) -> Float[Tensor, "batch_views 3 height width_px"]:
+    """Return the images of all cameras and window steps, camera by camera, from -2 to 2."""
+    views = torch.stack([observation.images[camera] for camera in cameras], dim=1)
+    return views.flatten(0, 2).to(dtype) / 64 - 2
+
+
+def view_mask(
+    observation: Observation, cameras: tuple[str, ...], spec: TokenSpec
+) -> Bool[Tensor, "batch tokens"]:
+    """Return which image tokens are real: those of cameras that are there, if vision is."""
+    present = observation.modality_mask[VISION]
+    per_camera = torch.stack([observation.camera_mask[c] & present for c in cameras], dim=1)
+    rows, columns = spec.grid or (1, 1)
+    return per_camera.repeat_interleave(spec.num_views // len(cameras) * rows * columns, dim=1)

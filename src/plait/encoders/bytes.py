@@ -92,10 +92,5 @@ class ByteEncoder(Encoder):
         size = max(1, -(-longest // self.stride)) * self.stride
         ids = torch.zeros(len(encoded), size, dtype=torch.int64)
         for row, letters in enumerate(encoded):
-            ids[row, : len(letters)] = (
-                torch.frombuffer(bytearray(letters or b"\0"), dtype=torch.uint8)[
-                    : len(letters)
-                ].long()
-                + 1
-            )
+            ids[row, : len(letters)] = torch.tensor(list(letters), dtype=torch.int64) + 1
         return ids

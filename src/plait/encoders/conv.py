@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from plait.config import DataSpec
-from plait.encoders.base import Encoder, Level
+from plait.encoders.base import Encoder, Level, scaled_views, view_mask
 from plait.errors import OptionError
 from plait.layers import ResidualConv, grid_to_tokens, sinusoidal_grid, tokens_to_grid
 from plait.types import VISION, Observation, Tokens, TokenSpec
@@ -64,8 +64,7 @@ class ConvEncoder(Encoder):
 
     def forward(self, observation: Observation) -> Tokens:
         """Encode every view: `[batch, views * rows * columns, width]`."""
-        views = torch.stack([observation.images[camera] for camera in self.cameras], dim=1)
-        pixels = views.flatten(0, 2).to(self.position.dtype) / 64 - 2
+        pixels = scaled_views(observation, self.cameras, self.position.dtype)
         grid = self.norm(self.stem(pixels.contiguous(memory_format=torch.channels_last)))
         tokens = Tokens(self._mark_position(grid), self._mask(observation))
         if len(self.trunk):
@@ -82,13 +81,7 @@ class ConvEncoder(Encoder):
         return (values + self.position + self.view_embedding).flatten(1, 2)
 
     def _mask(self, observation: Observation) -> torch.Tensor:
-        present = observation.modality_mask[VISION]
-        per_camera = torch.stack([observation.camera_mask[c] & present for c in self.cameras], 1)
-        return per_camera.repeat_interleave(self._tokens_per_camera(), dim=1)
-
-    def _tokens_per_camera(self) -> int:
-        rows, columns = self.token_spec.grid or (1, 1)
-        return self.token_spec.num_views // len(self.cameras) * rows * columns
+        return view_mask(observation, self.cameras, self.token_spec)
 
 
 def _strided_stem(channels: tuple[int, ...]) -> nn.Sequential:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from plait.config import DataSpec
-from plait.encoders.base import Encoder, Level
+from plait.encoders.base import Encoder, Level, scaled_views, view_mask
 from plait.errors import OptionError
 from plait.layers import SelfAttentionBlock, sinusoidal_grid
 from plait.types import VISION, Observation, Tokens, TokenSpec
@@ -66,8 +66,7 @@ class ViTEncoder(Encoder):
 
     def forward(self, observation: Observation) -> Tokens:
         """Encode every view: `[batch, views * rows * columns, width]`."""
-        views = torch.stack([observation.images[camera] for camera in self.cameras], dim=1)
-        pixels = views.flatten(0, 2).to(self.position.dtype) / 64 - 2
+        pixels = scaled_views(observation, self.cameras, self.position.dtype)
         patches = self.norm(self.embed(pixels).flatten(2).transpose(1, 2)) + self.position
         # Every view by itself: a camera that is off must not be seen through another's patches.
         is_real = torch.ones(patches.shape[:2], dtype=torch.bool, device=patches.device)
@@ -75,11 +74,4 @@ class ViTEncoder(Encoder):
         for block in self.blocks:
             tokens = block(tokens)
         by_view = tokens.values.unflatten(0, (-1, self.num_views)) + self.view_embedding
-        return Tokens(by_view.flatten(1, 2), self._mask(observation))
-
-    def _mask(self, observation: Observation) -> torch.Tensor:
-        present = observation.modality_mask[VISION]
-        masks = [observation.camera_mask[camera] & present for camera in self.cameras]
-        rows, columns = self.token_spec.grid or (1, 1)
-        per_camera = self.num_views // len(self.cameras) * rows * columns
-        return torch.stack(masks, dim=1).repeat_interleave(per_camera, dim=1)
+        return Tokens(by_view.flatten(1, 2), view_mask(observation, self.cameras, self.token_spec))

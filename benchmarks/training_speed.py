@@ -10,6 +10,8 @@ as PyTorch does by default; what that costs shows after some hundreds of steps (
 import argparse
 import statistics
 import time
+from dataclasses import replace
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -31,9 +33,6 @@ from plait.training.run import BatchSource, describe_data
 
 def make_trainers(folder: str, fusions: list[str]) -> dict[str, tuple[Trainer, BatchSource]]:
     """Return a trainer and its batches for every strategy, all of the size of the default."""
-    from dataclasses import replace
-    from pathlib import Path
-
     settings = replace(preset("default"), fusions=tuple(fusions))
     root = Path(folder) / "demos"
     record_demonstrations(

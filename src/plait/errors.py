@@ -50,6 +50,26 @@ class OptionError(PlaitError):
     """An option with a value of the wrong type or range."""
 
 
+def require_at_least_one(name: str, value: int) -> None:
+    """Refuse a count below 1.
+
+    Raises:
+        OptionError: Naming the count.
+    """
+    if value < 1:
+        raise OptionError(f"the {name} is {value}, but must be at least 1")
+
+
+def require_seed(seed: int) -> None:
+    """Refuse a seed that no generator takes.
+
+    Raises:
+        OptionError: If it is negative.
+    """
+    if seed < 0:
+        raise OptionError(f"the seed is {seed}, but must be 0 or more")
+
+
 class DataError(PlaitError):
     """A dataset, or a file of one, that is missing, truncated or inconsistent.
 

@@ -11,7 +11,13 @@ from plait.data.lerobot_format import INFO_FILE
 from plait.data.record import Recording, record
 from plait.envs import make_env
 from plait.envs.demonstrate import ExpertEpisodes
-from plait.errors import OptionError, OutputError, UnknownNameError
+from plait.errors import (
+    OptionError,
+    OutputError,
+    UnknownNameError,
+    require_at_least_one,
+    require_seed,
+)
 from plait.results import write_text_atomically
 
 CONTROL_HZ = 10
@@ -46,11 +52,9 @@ def record_demonstrations(
     Raises:
         PlaitError: Of the options or the output folder.
     """
-    if num_episodes < 1:
-        raise OptionError(f"the number of episodes is {num_episodes}, but must be at least 1")
+    require_at_least_one("number of episodes", num_episodes)
     num_workers = worker_count(num_workers)
-    if seed < 0:
-        raise OptionError(f"the seed is {seed}, but must be 0 or more")
+    require_seed(seed)
     if storage not in STORAGES:
         raise UnknownNameError("storage", storage, STORAGES)
     if not 0 <= noise <= 1:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from plait.config import Component, DataConfig, PolicyConfig, RunConfig, TrainingConfig
-from plait.errors import OptionError, UnknownNameError
+from plait.errors import OptionError, UnknownNameError, require_at_least_one, require_seed
 from plait.types import LANGUAGE, VISION
 
 # The dearest first, so that no core waits long for the last run.
@@ -74,10 +74,8 @@ class CompareSettings:
             "fusions": len(self.fusions),
         }
         for name, value in at_least_one.items():
-            if value < 1:
-                raise OptionError(f"the number of {name} is {value}, but must be at least 1")
-        if self.seed < 0:
-            raise OptionError(f"the seed is {self.seed}, but must be 0 or more")
+            require_at_least_one(f"number of {name}", value)
+        require_seed(self.seed)
         if len(set(self.fusions)) != len(self.fusions):
             raise OptionError(f"a strategy is named twice: {', '.join(self.fusions)}")
         if not 1 <= self.execution_horizon <= self.policy.action_horizon:

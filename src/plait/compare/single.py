@@ -9,7 +9,7 @@ from rich.table import Table
 from plait.compare.arm import EnvFactory
 from plait.compare.console import progress_bar
 from plait.config import RunConfig
-from plait.errors import OptionError
+from plait.errors import require_at_least_one, require_seed
 from plait.evaluation.offline import action_error
 from plait.evaluation.rollout import evaluate_policy
 from plait.evaluation.statistics import wilson
@@ -64,10 +64,8 @@ def evaluate_one(
     seed: int,
 ) -> dict[str, Any]:
     """Roll out a saved policy and return rates per task and all episodes."""
-    if num_episodes < 1:
-        raise OptionError(f"the number of episodes is {num_episodes}, but must be at least 1")
-    if seed < 0:
-        raise OptionError(f"the seed is {seed}, but must be 0 or more")
+    require_at_least_one("number of episodes", num_episodes)
+    require_seed(seed)
     policy = Policy.load(folder)
     with progress_bar(f"evaluate in {env}", num_episodes) as show:
         done: list[EpisodeResult] = []

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from plait.errors import OptionError, PlaitError, user_error_text
+from plait.errors import PlaitError, require_at_least_one, user_error_text
 
 POLL_SECONDS = 0.1
 STOP_SECONDS = 30.0
@@ -49,8 +49,8 @@ def worker_count(wanted: int | None) -> int:
     Raises:
         OptionError: If fewer than one is wanted.
     """
-    if wanted is not None and wanted < 1:
-        raise OptionError(f"the number of workers is {wanted}, but must be at least 1")
+    if wanted is not None:
+        require_at_least_one("number of workers", wanted)
     return wanted or os.cpu_count() or 1
 
 

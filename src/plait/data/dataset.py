@@ -13,7 +13,7 @@ from plait.data.chunking import chunk_indices, window_indices
 from plait.data.frame_cache import open_frames
 from plait.data.lerobot_reader import LeRobotReader
 from plait.data.normalize import NormStats
-from plait.errors import DataError, OptionError, UnknownNameError
+from plait.errors import DataError, OptionError, UnknownNameError, require_at_least_one
 from plait.types import ActionChunk, Batch, Observation
 
 
@@ -78,8 +78,8 @@ class Demonstrations:
         """
         sizes = {"observation window": observation_window, "action horizon": action_horizon}
         for name, size in (sizes | {"image size": image_size}).items():
-            if size is not None and size < 1:
-                raise OptionError(f"the {name} is {size}, but must be at least 1")
+            if size is not None:
+                require_at_least_one(name, size)
         reader = LeRobotReader.open(Path(path))
         if not reader.cameras:
             raise DataError(path, "no image or video feature", "at least one camera")

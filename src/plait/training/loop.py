@@ -44,6 +44,16 @@ class Progress:
     validation_loss: float | None
 
 
+def check_precision(precision: str) -> None:
+    """Refuse a precision that cannot be trained in.
+
+    Raises:
+        OptionError: If it is neither `fp32` nor `bf16`.
+    """
+    if precision not in ("fp32", "bf16"):
+        raise OptionError(f"precision must be 'fp32' or 'bf16', but is {precision!r}")
+
+
 class Trainer:
     """One policy with its optimiser, its average and its device.
 
@@ -56,8 +66,7 @@ class Trainer:
     """
 
     def __init__(self, policy: Policy, config: TrainingConfig) -> None:
-        if config.precision not in ("fp32", "bf16"):
-            raise OptionError(f"precision must be 'fp32' or 'bf16', but is {config.precision!r}")
+        check_precision(config.precision)
         self.config = config
         # Autocast is ours: Accelerate's precision is global, so that a second training with
         # another one fails, and it would stay wrapped around the policy after the training.

@@ -15,11 +15,11 @@ from plait.data.dataset import Demonstrations
 from plait.data.normalize import Normalizer
 from plait.data.sampler import StepSampler
 from plait.encoders.words import build_vocabulary
-from plait.errors import CheckpointError, OptionError
+from plait.errors import CheckpointError, OptionError, require_at_least_one
 from plait.policy import Policy, build_policy
 from plait.results import write_text_atomically
 from plait.training.checkpoint import Position
-from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, fit
+from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, check_precision, fit
 from plait.types import Batch
 
 POLICY_FOLDER = "policy"
@@ -162,16 +162,14 @@ def check_numbers(run: RunConfig) -> None:
         "checkpoint interval": training.checkpoint_interval,
     }
     for name, value in at_least_one.items():
-        if value < 1:
-            raise OptionError(f"the {name} is {value}, but must be at least 1")
+        require_at_least_one(name, value)
     if not 0 <= training.seed < MAX_SEED:
         raise OptionError(f"the seed is {training.seed}, but must be 0 or more")
     if not 0 < training.learning_rate < float("inf"):
         raise OptionError(
             f"the learning rate is {training.learning_rate}, but must be a number above 0"
         )
-    if training.precision not in ("fp32", "bf16"):
-        raise OptionError(f"precision must be 'fp32' or 'bf16', but is {training.precision!r}")
+    check_precision(training.precision)
 
 
 def _refuse_other_run(folder: Path, run: RunConfig) -> None:

@@ -25,17 +25,34 @@ class Parts:
     """What a policy is woven from besides its fusion."""
 
     vision: str | None = None
-    """Image encoder: conv (default), vit, or module:Class."""
+    """Image encoder: conv (default), vit, hf:FOLDER_OR_ID, timm:NAME_OR_FOLDER, or module:Class."""
     language: str | None = None
-    """Language encoder: words (default), bytes, or module:Class."""
+    """Language encoder: words (default), bytes, sentence, hf:FOLDER_OR_ID, or module:Class."""
+    tuning: str | None = None
+    """How much of a pretrained encoder is trained: frozen (default), lora, or full."""
+    feature_cache: str | None = None
+    """What the tokens of frozen encoders are stored as: fp16 (default), bf16, fp32, or off."""
     head: str | None = None
     """Action head: regression (default), flow, mixture_density, discrete, or module:Class."""
 
     def given(self) -> dict[str, Any]:
         """Return the parts that were named, as fields of a policy's configuration."""
         from plait.config import Component
+        from plait.encoders import PRETRAINED, parse_encoder
 
-        return {name: Component(name=value) for name, value in asdict(self).items() if value}
+        given: dict[str, Any] = {}
+        for modality in ("vision", "language"):
+            text = getattr(self, modality)
+            if text:
+                encoder = parse_encoder(text, modality)
+                if self.tuning and encoder.name in PRETRAINED:
+                    encoder = parse_encoder(text, modality, tuning=self.tuning)
+                given[modality] = encoder
+        if self.tuning and not any(e.name in PRETRAINED for e in given.values()):
+            raise OptionError("--tuning is for pretrained encoders, and none is named")
+        if self.head:
+            given["head"] = Component(name=self.head)
+        return given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +111,7 @@ class Compare:
             "num_demonstrations": self.demonstrations,
             "seed": self.seed,
             "has_controls": self.controls,
+            "feature_cache": self.parts.feature_cache,
         }
         settings = replace(settings, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
         settings = replace(settings, policy=replace(settings.policy, **self.parts.given()))
@@ -206,7 +224,10 @@ class Train:
         )
 
         data = DataConfig(
-            path=str(self.data), cameras=_names(self.cameras) or (), image_size=self.image_size
+            path=str(self.data),
+            cameras=_names(self.cameras) or (),
+            image_size=self.image_size,
+            feature_cache=self.parts.feature_cache or DataConfig.feature_cache,
         )
         policy = PolicyConfig(
             fusion=Component(name=self.fusion),

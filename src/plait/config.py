@@ -108,6 +108,8 @@ class DataConfig:
         image_size: Height and width to resize to in pixels.
         validation_fraction: Share of the episodes held out.
         split_seed: Chooses the held-out episodes.
+        feature_cache: What the tokens of frozen encoders are stored as: `fp16`, `bf16` or `fp32`;
+            with `off`, or where images are augmented, the encoder runs in every step.
     """
 
     path: str
@@ -115,6 +117,7 @@ class DataConfig:
     image_size: int = 64
     validation_fraction: float = 0.02
     split_seed: int = 0
+    feature_cache: str = "fp16"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,7 @@ import plait.encoders
 import plait.fusion
 import plait.heads
 from plait import discovery
+from plait.backbones.loading import without_weights
 from plait.config import Component, DataSpec, PolicyConfig, from_dict
 from plait.data.normalize import Normalizer
 from plait.encoders.base import Encoder, Level
@@ -36,7 +37,16 @@ from plait.errors import (
 )
 from plait.fusion.base import Fusion
 from plait.heads.base import Head, HeadShape
-from plait.types import LANGUAGE, PROPRIO, VISION, ActionChunk, Batch, Fused, Observation
+from plait.types import (
+    LANGUAGE,
+    MODALITIES,
+    PROPRIO,
+    VISION,
+    ActionChunk,
+    Batch,
+    Fused,
+    Observation,
+)
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "policy.json"
@@ -166,12 +176,30 @@ class Policy(nn.Module):
                 "the proprioception holds NaN or infinity; mask it where it is missing"
             )
 
+    def frozen_encoders(self) -> dict[str, tuple[Component, str]]:
+        """Return, by modality, the encoders that are not trained, and the level they are read at.
+
+        What they make of a dataset is the same in every training.
+        """
+        return {
+            modality: (getattr(self.config, modality), self.fusion.level[modality])
+            for modality, encoder in self.encoders.items()
+            if getattr(encoder, "is_frozen", False)
+        }
+
     def num_parameters(self) -> int:
         """Count all parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    def num_trained_parameters(self) -> int:
+        """Count the parameters that are trained: all but those of frozen backbones."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
     def save(self, folder: Path | str) -> None:
         """Write `policy.json` and `policy.safetensors`, whole or not at all.
+
+        A pretrained encoder keeps its configuration and tokenizer in a folder of its modality's
+        name, so that the policy can be loaded where the pretrained model is not.
 
         Raises:
             OutputError: If the folder cannot be written, or holds anything but a policy.
@@ -191,6 +219,8 @@ class Policy(nn.Module):
                 tensors = {k: v.contiguous() for k, v in self.state_dict().items()}
                 save_file(tensors, temporary / WEIGHTS_FILE)
                 (temporary / CONFIG_FILE).write_text(json.dumps(data, indent=2), encoding="utf-8")
+                for modality, encoder in self.encoders.items():
+                    _save_encoder_files(cast(Encoder, encoder), temporary / modality)
                 temporary.chmod(0o755)
                 if folder.exists():
                     shutil.rmtree(folder)
@@ -214,7 +244,9 @@ class Policy(nn.Module):
             config = from_dict(PolicyConfig, data.get("config", {}))
             spec = from_dict(DataSpec, data.get("data", {}))
             normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
-            policy = cls(config, spec, normalizer)
+            with without_weights():
+                policy = cls(_with_saved_models(config, folder), spec, normalizer)
+            policy.config = config
         except PlaitError as error:
             raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
         weights = folder / WEIGHTS_FILE
@@ -256,10 +288,10 @@ def check_parts(config: PolicyConfig, fusions: Sequence[str]) -> None:
 
 
 def parameter_count(config: PolicyConfig, data: DataSpec) -> int:
-    """Count the parameters a policy would have, without making them."""
-    with torch.device("meta"):
+    """Count the parameters of a policy that would be trained, without making them."""
+    with torch.device("meta"), without_weights():
         normalizer = Normalizer(proprio_dim=data.proprio_dim, action_dim=data.action_dim)
-        return Policy(config, data, normalizer).num_parameters()
+        return Policy(config, data, normalizer).num_trained_parameters()
 
 
 def match_parameters(config: PolicyConfig, data: DataSpec, target: int) -> PolicyConfig:
@@ -314,11 +346,30 @@ def _build(kind: type[Any], component: Component, *arguments: object) -> Any:
 def _refuse_other_work(folder: Path) -> None:
     """Refuse to replace a folder that holds more than a policy."""
     if folder.is_dir():
-        others = sorted({path.name for path in folder.iterdir()} - {CONFIG_FILE, WEIGHTS_FILE})
+        own = {CONFIG_FILE, WEIGHTS_FILE, *MODALITIES}
+        others = sorted({path.name for path in folder.iterdir()} - own)
         if others:
             raise OutputError(
                 f"{folder} holds {others[0]}, which is no part of a policy; choose another folder"
             )
+
+
+def _save_encoder_files(encoder: Encoder, folder: Path) -> None:
+    folder.mkdir()
+    encoder.save_files(folder)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _with_saved_models(config: PolicyConfig, folder: Path) -> PolicyConfig:
+    """Let pretrained encoders be built from what `save` kept of them."""
+    changed: dict[str, Any] = {}
+    for modality in MODALITIES:
+        component: Component = getattr(config, modality)
+        if (folder / modality).is_dir():
+            options = {**component.options, "model": str(folder / modality)}
+            changed[modality] = replace(component, options=options)
+    return replace(config, **changed)
 
 
 def _read_policy_json(folder: Path) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class Observation:
         proprio: Robot state in its own units, not normalised.
         modality_mask: Per modality, True where it is present.
         camera_mask: Per camera, True where its image is real.
+        features: Per camera, the tokens that a frozen encoder made of exactly these images before;
+            an encoder that is not frozen ignores them. Whoever changes an image drops them.
     """
 
     images: Mapping[str, UInt8[Tensor, "batch window 3 height width_px"]]
@@ -75,6 +77,7 @@ class Observation:
     proprio: Float[Tensor, "batch window proprio_dim"]
     modality_mask: Mapping[str, Bool[Tensor, " batch"]]
     camera_mask: Mapping[str, Bool[Tensor, " batch"]]
+    features: Mapping[str, Float[Tensor, "batch window tokens width"]] = field(default_factory=dict)
 
     @classmethod
     def complete(
@@ -111,6 +114,7 @@ class Observation:
             proprio=function(self.proprio),
             modality_mask={key: function(mask) for key, mask in self.modality_mask.items()},
             camera_mask={key: function(mask) for key, mask in self.camera_mask.items()},
+            features={key: function(tokens) for key, tokens in self.features.items()},
         )
 
 

@@ -11,7 +11,7 @@ from plait.types import LANGUAGE, VISION
 
 def build(num_layers=2):
     torch.manual_seed(0)
-    return CrossAttentionFusion(FAKE_SPECS, 24, hidden_dim=14, num_layers=num_layers)
+    return CrossAttentionFusion(FAKE_SPECS, 24, hidden_dim=14, num_layers=num_layers).eval()
 
 
 def test_attention_maps_are_shares_of_the_real_patches():
@@ -51,6 +51,17 @@ def test_without_vision_there_is_no_attention_and_the_command_passes():
     keep = command.mask.unsqueeze(-1).expand_as(expected)
     actual = masked_fill(fused.groups[0].values[:, :11], keep)
     torch.testing.assert_close(actual, masked_fill(expected, keep))
+
+
+def test_training_computes_the_same_without_keeping_the_weights():
+    fusion, tokens = build(), fake_tokens()
+    expected = fusion(tokens).groups[0]
+    trained = fusion.train()(tokens)
+    assert not trained.diagnostics
+    mask = expected.mask.unsqueeze(-1).expand_as(expected.values)
+    torch.testing.assert_close(
+        masked_fill(trained.groups[0].values, mask), masked_fill(expected.values, mask)
+    )
 
 
 def test_both_directions_exchange():

@@ -4,9 +4,8 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from plait.fusion.graph import GraphFusion, grid_neighbours, sequence_neighbours
+from plait.fusion.graph import GraphFusion, grid_adjacency, sequence_adjacency
 from plait.testing.fake import FAKE_SPECS, fake_tokens
 from plait.types import LANGUAGE, PROPRIO, VISION
 
@@ -57,8 +56,16 @@ def slow_layer(layer, nodes, batch_row):
                     if not real or not are_joined(receiver, i, sender, j):
                         continue
                     key = layer.send[sender](layer.norms[sender](source)).view(num_heads, -1)
-                    met = F.leaky_relu(asked + key + layer.type_bias[kind], 0.2)
-                    logits.append((met * layer.type_attention[kind]).sum(-1))
+                    # By heads: u_r + W_r k, met with the question.
+                    typed = [
+                        layer.type_bias[kind, n] + layer.type_matrix[kind, n].T @ key[n]
+                        for n in range(num_heads)
+                    ]
+                    met = [
+                        (asked[n] * typed[n]).sum() / math.sqrt(len(key[n]))
+                        for n in range(num_heads)
+                    ]
+                    logits.append(torch.stack(met))
                     messages.append(key)
             share = torch.softmax(torch.stack(logits), dim=0)
             read = (share.unsqueeze(-1) * torch.stack(messages)).sum(0).flatten()
@@ -68,12 +75,17 @@ def slow_layer(layer, nodes, batch_row):
     return results
 
 
-def test_a_layer_equals_messages_passed_one_edge_at_a_time():
+@pytest.mark.parametrize("is_training", [True, False])
+def test_a_layer_equals_messages_passed_one_edge_at_a_time(is_training):
     fusion, tokens = build(num_layers=1), double_tokens()
-    nodes = fusion.project(tokens)
-    neighbours = {name: fusion._neighbours(name, part) for name, part in nodes.items()}
     with torch.no_grad():
-        found, _ = fusion.layers[0](nodes, neighbours)
+        for parameter in fusion.parameters():  # so that no edge type is like another
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    nodes = fusion.project(tokens)
+    adjacency = {name: fusion._adjacency(name, part) for name, part in nodes.items()}
+    fusion.train(is_training)
+    with torch.no_grad():
+        found, _ = fusion.layers[0](nodes, adjacency)
         batch_row = 1
         expected = slow_layer(fusion.layers[0], nodes, batch_row)
     for name in NAMES:
@@ -82,17 +94,17 @@ def test_a_layer_equals_messages_passed_one_edge_at_a_time():
 
 
 def test_a_patch_hears_its_neighbours_and_no_farther_patch():
-    index, exists = grid_neighbours(ROWS, COLUMNS, 2)
+    joined = grid_adjacency(ROWS, COLUMNS, 2)
     for node in range(NUM_PATCHES):
-        heard = sorted(index[node][exists[node]].tolist())
+        heard = joined[node].nonzero().flatten().tolist()
         near = [j for j in range(NUM_PATCHES) if are_joined(VISION, node, VISION, j)]
         assert heard == near
         assert len(heard) in (4, 6, 9)
 
 
 def test_a_word_hears_the_words_beside_it():
-    index, exists = sequence_neighbours(4, torch.device("cpu"))
-    heard = [row[mask].tolist() for row, mask in zip(index, exists, strict=True)]
+    joined = sequence_adjacency(4, torch.device("cpu"))
+    heard = [row.nonzero().flatten().tolist() for row in joined]
     assert heard == [[0, 1], [0, 1, 2], [1, 2, 3], [2, 3]]
 
 
@@ -130,13 +142,20 @@ def test_edge_weights_are_shares_of_what_a_node_receives():
 @pytest.mark.parametrize("name", [LANGUAGE, PROPRIO])
 def test_an_edge_type_that_scores_low_falls_silent(name):
     fusion, tokens = build(num_layers=1), double_tokens()
-    kind = NAMES.index(VISION) * 3 + NAMES.index(name)
+    kinds = {sender: NAMES.index(VISION) * 3 + NAMES.index(sender) for sender in NAMES}
     with torch.no_grad():
-        fusion.layers[0].type_attention[kind] = 0
-        others = [NAMES.index(VISION) * 3 + k for k in range(3) if k != NAMES.index(name)]
-        for other in others:
-            fusion.layers[0].type_bias[other] = 50
-            fusion.layers[0].type_attention[other] = 1 / math.sqrt(4)
+        layer = fusion.layers[0]
+        # A question that is the same for every patch, and keys that are the edge type's alone.
+        layer.receive[VISION].weight.zero_()
+        layer.receive[VISION].bias.fill_(1)
+        for sender, kind in kinds.items():
+            layer.type_matrix[kind] = 0
+            layer.type_bias[kind] = -50.0 if sender == name else 50.0
     shares = fusion(tokens).diagnostics["edge_weight"].unflatten(-1, (3, 3))
     has_vision = tokens[VISION].mask.any(dim=1)
     assert (shares[has_vision, 0, NAMES.index(name)] < 1e-9).all()
+
+
+def test_training_looks_at_no_weights():
+    fusion = build()
+    assert not fusion.train()(double_tokens()).diagnostics

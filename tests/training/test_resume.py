@@ -177,7 +177,7 @@ def test_changed_settings_are_refused_with_both_values(tmp_path):
 
 @pytest.mark.parametrize(
     ("fusion", "options"),
-    [("film", {"hidden_dim": 24}), ("concat", {}), ("film", {"num_blocks": 2})],
+    [("film", {"hidden_dim": 24}), ("concat", {}), ("film", {"num_blocks": 3})],
 )
 def test_a_checkpoint_of_another_policy_is_refused(tmp_path, fusion, options):
     unbroken(tmp_path)

@@ -39,6 +39,7 @@ class CompareSettings:
         execution_horizon: Steps of a chunk that are executed before the next look.
         cameras: Cameras the policies see; all where empty.
         image_size: Pixels a side.
+        feature_cache: What tokens of frozen encoders are stored as; `off` for not at all.
         is_meaningful: False where the numbers are too small to mean anything.
     """
 
@@ -58,6 +59,7 @@ class CompareSettings:
     execution_horizon: int = 2
     cameras: tuple[str, ...] = ("base",)
     image_size: int = 64
+    feature_cache: str = "fp16"
     is_meaningful: bool = True
 
     def validate(self) -> None:
@@ -113,7 +115,12 @@ def run_config(
 ) -> RunConfig:
     """Spell out one training of the comparison."""
     return RunConfig(
-        data=DataConfig(path=data_path, cameras=settings.cameras, image_size=settings.image_size),
+        data=DataConfig(
+            path=data_path,
+            cameras=settings.cameras,
+            image_size=settings.image_size,
+            feature_cache=settings.feature_cache,
+        ),
         policy=policy,
         training=replace(settings.training, seed=seed),
         masked=CONTROLS[arm.control] if arm.control else (),

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from plait.compare.arm import EnvFactory
 from plait.compare.console import progress_bar
+from plait.compare.features import encode_once
 from plait.config import RunConfig
 from plait.errors import require_at_least_one, require_seed
 from plait.evaluation.offline import action_error
@@ -29,6 +30,7 @@ def train_one(run: RunConfig, out: Path, *, tensorboard: bool = False) -> dict[s
     check_numbers(run)
     with progress_bar("decode images", 1) as show:
         data = open_demonstrations(run, on_progress=show)
+    encode_once([run], data)
     with progress_bar(f"train {run.policy.fusion.name}", run.training.num_steps) as show:
 
         def on_progress(progress: Progress) -> None:

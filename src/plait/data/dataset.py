@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
 from numpy import ndarray
 
 from plait.data.chunking import chunk_indices, window_indices
-from plait.data.frame_cache import open_frames
+from plait.data.frame_cache import frames_key, open_frames
 from plait.data.lerobot_reader import LeRobotReader
 from plait.data.normalize import NormStats
 from plait.errors import DataError, OptionError, UnknownNameError, require_at_least_one
@@ -32,10 +32,12 @@ class Demonstrations:
         reader: LeRobotReader,
         images: dict[str, ndarray],
         *,
+        image_size: int | None = None,
         observation_window: int,
         action_horizon: int,
     ) -> None:
         self._images = images
+        self._reader, self._image_size = reader, image_size
         self._proprio, self._action = reader.proprio, reader.action
         self._task_index = reader.task_index
         self._texts = np.array(reader.tasks, dtype=object)
@@ -89,7 +91,11 @@ class Demonstrations:
                 raise UnknownNameError(f"camera of {path}", camera, reader.cameras)
         images = {camera: open_frames(reader, camera, image_size, on_progress) for camera in wanted}
         return cls(
-            reader, images, observation_window=observation_window, action_horizon=action_horizon
+            reader,
+            images,
+            image_size=image_size,
+            observation_window=observation_window,
+            action_horizon=action_horizon,
         )
 
     @property
@@ -140,9 +146,26 @@ class Demonstrations:
         steps = self.steps_of(episodes)
         return NormStats.of(self._proprio[steps], self._action[steps])
 
+    @property
+    def root(self) -> Path:
+        """Folder of the dataset."""
+        return self._reader.root
+
+    def frames(self, camera: str) -> UInt8[ndarray, "steps 3 height width_px"]:
+        """Return the memory-mapped images of a camera, one a step."""
+        return self._images[camera]
+
+    def frames_key(self, camera: str) -> str:
+        """Return a key that changes with the recording of a camera and with the image size."""
+        return frames_key(self._reader, camera, self._image_size)
+
+    def window(self, steps: Int64[ndarray, " batch"]) -> Int64[ndarray, "batch window"]:
+        """Return the steps that are seen at some steps; an episode's first is repeated."""
+        return window_indices(steps, self._first[steps], self._window)
+
     def gather(self, steps: Int64[ndarray, " batch"]) -> Batch:
         """Return a batch: windows ending at these steps and the chunks that start there."""
-        window = window_indices(steps, self._first[steps], self._window)
+        window = self.window(steps)
         chunk, mask = chunk_indices(steps, self._last[steps], self._horizon)
         images = {
             camera: torch.from_numpy(frames[window]) for camera, frames in self._images.items()

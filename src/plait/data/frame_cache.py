@@ -49,10 +49,10 @@ def open_frames(
     height, width = (size, size) if size else reader.frame_size(camera)
     shape = (len(reader.action), 3, height, width)
     prefix = f"{camera.replace('/', '_')}-{size or 'full'}-"
-    name = f"{prefix}{_key(reader, camera, size)}.npy"
+    name = f"{prefix}{frames_key(reader, camera, size)}.npy"
     beside_data = reader.root / CACHE_FOLDER / name
     if not _is_whole(beside_data, shape):
-        path = _cache_folder(reader.root) / name
+        path = cache_folder(reader.root) / name
         try:
             with locked(path.with_suffix(".lock")):
                 # Another process may have built it while this one waited.
@@ -70,7 +70,12 @@ def open_frames(
     return frames.view(np.ndarray)
 
 
-def _key(reader: LeRobotReader, camera: str, size: int | None) -> str:
+def frames_key(reader: LeRobotReader, camera: str, size: int | None) -> str:
+    """Return a key that changes with the recording of a camera and with the size.
+
+    Raises:
+        DataError: If a file of the images is missing.
+    """
     digest = hashlib.sha256(f"{LAYOUT_VERSION} {camera} {size}".encode())
     for file in reader.source_files(camera):
         if not file.exists():
@@ -85,7 +90,7 @@ def _key(reader: LeRobotReader, camera: str, size: int | None) -> str:
     return digest.hexdigest()[:KEY_LENGTH]
 
 
-def _cache_folder(root: Path) -> Path:
+def cache_folder(root: Path) -> Path:
     """Return a folder to cache in: beside the data, or the user's own where that is read-only."""
     folder = root / CACHE_FOLDER
     try:

@@ -6,6 +6,7 @@ the encoder is built.
 """
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -40,6 +41,10 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, observation: Observation) -> Tokens:
         """Encode the modality; masked where it is absent."""
+
+    def save_files(self, folder: Path) -> None:
+        """Write what a saved policy must keep beside its weights, such as a tokenizer: nothing."""
+        del folder
 
 
 def scaled_views(

@@ -26,7 +26,7 @@ class StateEncoder(Encoder):
 
     modality = PROPRIO
 
-    def __init__(self, data: DataSpec, width: int, level: Level, *, hidden_dim: int = 128) -> None:
+    def __init__(self, data: DataSpec, width: int, level: Level, *, hidden_dim: int = 64) -> None:
         nn.Module.__init__(self)
         self.token_spec = TokenSpec(width)
         self.embed = Linear(data.proprio_dim, width)

@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from plait.fusion.base import Fusion, Projections
 from plait.layers import SelfAttentionBlock
 from plait.masks import masked_mean
-from plait.types import Fused, Tokens, TokenSpec
+from plait.types import MODALITIES, Fused, Tokens, TokenSpec
 
 
 class BottleneckFusion(Fusion):
     """Unimodal transformers that share a few latent tokens.
+
+    The streams are the unimodal encoders, so they read the stems.
 
     Args:
         specs: What each modality's tokens look like.
@@ -32,6 +34,8 @@ class BottleneckFusion(Fusion):
         num_heads: Attention heads.
         num_latents: Latent tokens, the width of the bottleneck.
     """
+
+    level = dict.fromkeys(MODALITIES, "stem")
 
     def __init__(
         self,

@@ -34,11 +34,16 @@ class CrossAttentionLayer(nn.Module):
         self.vision_mlp_norm = nn.LayerNorm(width)
         self.vision_mlp = MLP(width, hidden_dim // 2, width)
 
-    def forward(self, command: Tokens, vision: Tokens) -> tuple[Tokens, Tokens, Tensor]:
-        """Return both sequences and the attention of the command over the patches."""
+    def forward(self, command: Tokens, vision: Tokens) -> tuple[Tokens, Tokens, Tensor | None]:
+        """Return both sequences, and in evaluation the command's attention over the patches."""
         command_in = self.command_norm(command.values)
         vision_in = self.vision_norm(vision.values)
-        read, weights = self.read_vision.attend(command_in, vision_in, vision.mask)
+        weights = None
+        if self.training:
+            # Nobody looks at the weights then, and attention that keeps none is faster.
+            read = self.read_vision(command_in, vision_in, vision.mask)
+        else:
+            read, weights = self.read_vision.attend(command_in, vision_in, vision.mask)
         command_values = command.values + read
         vision_values = vision.values + self.read_command(vision_in, command_in, command.mask)
         command_values = command_values + self.command_mlp(self.command_mlp_norm(command_values))
@@ -75,15 +80,16 @@ class CrossAttentionFusion(Fusion):
         )
 
     def forward(self, tokens: Mapping[str, Tokens]) -> Fused:
-        """Return words, state and patches after the exchange, with the attention maps."""
+        """Return words, state and patches after the exchange; in evaluation with attention maps."""
         parts = self.project(tokens)
         command = Tokens.concatenate([parts[LANGUAGE], parts[PROPRIO]])
         vision = parts[VISION]
+        weights: Tensor | None = None
         for layer in self.layers:
             command, vision, weights = layer(command, vision)
         num_words = parts[LANGUAGE].mask.shape[1]
         diagnostics = {}
-        if self.grid is not None:
+        if self.grid is not None and weights is not None:
             maps = weights[:, :num_words].unflatten(-1, (self.num_views, *self.grid))
             diagnostics["attention"] = maps.detach()
         fused = Tokens.concatenate([command, vision])

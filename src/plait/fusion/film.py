@@ -3,7 +3,7 @@
 Idea: the instruction decides what the eyes look for. The pooled words and state give, for every
 block of the vision trunk, a scale γ and a shift β per channel:
 
-    x ← x + gelu((1 + γ) · conv(norm(x)) + β),   (γ, β) = Σ_t MLP(t) / √T,   t of T words and states
+    x ← x + silu((1 + γ) · conv(norm(x)) + β),   (γ, β) = Σ_t MLP(t) / √T,   t of T words and states
 
 Reference: Perez et al., 2018 (FiLM); BC-Z (Jang et al., 2022) and RT-1 (Brohan et al., 2022) weave
 language into vision in this way. γ is predicted as an offset from 1.
@@ -44,7 +44,7 @@ class FiLMFusion(Fusion):
         width: int,
         *,
         hidden_dim: int = 128,
-        num_blocks: int = 3,
+        num_blocks: int = 2,
     ) -> None:
         nn.Module.__init__(self)
         grid = specs[VISION].grid

@@ -2,7 +2,7 @@
 
 Idea: classification does not average. Bins divide [-1, 1] evenly; for number i, with e_i learned,
 
-    p_i = Σ_g w_g softmax(W gelu(MLP_g(pool_g) + e_i)),   loss = −log p_i(bin of a_i)
+    p_i = Σ_g w_g softmax(W silu(MLP_g(pool_g) + e_i)),   loss = −log p_i(bin of a_i)
 
 What is executed is the centre of the likeliest bin.
 
@@ -72,7 +72,7 @@ class DiscreteHead(Head):
     def log_probabilities(self, fused: Fused) -> Float[Tensor, "batch horizon action_dim num_bins"]:
         """Return the log probability of every bin, mixed over the groups."""
         opinions = [
-            F.log_softmax(classify(F.gelu(expand(pooled)[:, None, None] + slots)), dim=-1)
+            F.log_softmax(classify(F.silu(expand(pooled)[:, None, None] + slots)), dim=-1)
             for expand, slots, classify, pooled in zip(
                 self.expand, self.slots, self.classify, self.pools(fused), strict=True
             )

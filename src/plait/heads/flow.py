@@ -44,8 +44,8 @@ class VelocityField(nn.Module):
         times: Float[Tensor, "batch num_times"],
     ) -> Float[Tensor, "batch chunk_size"]:
         """Return the velocity; `condition` is what was read from the tokens."""
-        hidden = F.gelu(condition + self.place(chunk) + self.time(times))
-        return self.out(F.gelu(hidden + self.mlp(hidden)))
+        hidden = F.silu(condition + self.place(chunk) + self.time(times))
+        return self.out(F.silu(hidden + self.mlp(hidden)))
 
 
 class FlowHead(Head):

@@ -50,7 +50,10 @@ class TrainingState:
         self.ema = ema
 
     def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"module.{k}": v for k, v in self.module.state_dict().items()}
+        # What is frozen stands in the pretrained model, and would be most of every checkpoint.
+        frozen = {n for n, p in self.module.named_parameters() if not p.requires_grad}
+        state = self.module.state_dict()
+        tensors = {f"module.{k}": v for k, v in state.items() if k not in frozen}
         tensors |= {f"ema.{k}": v for k, v in self.ema.state().items()}
         for name, parameter in self.module.named_parameters():
             moments = self.optimizer.state.get(parameter, {})
@@ -108,7 +111,10 @@ class TrainingState:
             start = f"{prefix}."
             return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
-        self.module.load_state_dict(part("module"))
+        frozen = {n for n, p in self.module.named_parameters() if not p.requires_grad}
+        missing, unexpected = self.module.load_state_dict(part("module"), strict=False)
+        if set(missing) != frozen or unexpected:
+            raise KeyError(f"{sorted(set(missing) ^ frozen)[:1]} {unexpected[:1]}")
         self.ema.load_state(part("ema"))
         moments = {key: part(key) for key in MOMENTS}
         for name, parameter in self.module.named_parameters():

@@ -14,14 +14,15 @@ class ExponentialMovingAverage:
     are soon forgotten (as TensorFlow's moving averages do it).
 
     Args:
-        module: Whose parameters are averaged.
+        module: Whose trained parameters are averaged.
         decay: Largest decay; 0 makes the average equal the weights.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
-        self._names = [name for name, _ in module.named_parameters()]
-        self._parameters: list[Tensor] = [value for _, value in module.named_parameters()]
+        trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+        self._names = [name for name, _ in trained]
+        self._parameters: list[Tensor] = [parameter for _, parameter in trained]
         self._average = [parameter.detach().clone() for parameter in self._parameters]
 
     @torch.no_grad()

@@ -12,11 +12,15 @@ UNDECAYED = ("embedding", "position", "queries", "readouts", "latents", "slots",
 def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """Build AdamW (Loshchilov & Hutter, 2019); only weight matrices and kernels decay.
 
+    Frozen parameters are left out.
+
     The order of the parameters is that of `module.named_parameters()`, which checkpoints rely on.
     """
     decayed: list[nn.Parameter] = []
     undecayed: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
         is_table = any(part in name for part in UNDECAYED)
         (undecayed if parameter.ndim < 2 or is_table else decayed).append(parameter)
     groups = [

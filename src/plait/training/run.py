@@ -14,13 +14,15 @@ from plait.data.augment import random_shift
 from plait.data.dataset import Demonstrations
 from plait.data.normalize import Normalizer
 from plait.data.sampler import StepSampler
+from plait.encoders._pretrained import PretrainedTextEncoder
 from plait.encoders.words import build_vocabulary
 from plait.errors import CheckpointError, OptionError, require_at_least_one
 from plait.policy import Policy, build_policy
 from plait.results import write_text_atomically
 from plait.training.checkpoint import Position
+from plait.training.feature_cache import OFF, FeatureCache, check_feature_cache, open_features
 from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, check_precision, fit
-from plait.types import Batch
+from plait.types import LANGUAGE, Batch
 
 POLICY_FOLDER = "policy"
 CONFIG_FILE = "config.json"
@@ -44,11 +46,17 @@ class BatchSource:
         demonstrations: The dataset.
         episodes: Training episodes.
         run: Batch size, seed, augmentation and hidden modalities.
+        features: Tokens of a frozen encoder, where it need not run again.
     """
 
     def __init__(
-        self, demonstrations: Demonstrations, episodes: np.ndarray, run: RunConfig
+        self,
+        demonstrations: Demonstrations,
+        episodes: np.ndarray,
+        run: RunConfig,
+        features: FeatureCache | None = None,
     ) -> None:
+        self.features = features
         self.demonstrations = demonstrations
         self.run = run
         steps = demonstrations.steps_of(episodes)
@@ -56,7 +64,7 @@ class BatchSource:
 
     def __call__(self, index: int) -> Batch:
         """Return the batch of step `index`."""
-        batch = self.demonstrations.gather(self.sampler.batch(index))
+        batch = gather(self.demonstrations, self.sampler.batch(index), self.features)
         shift = self.run.training.image_shift
         if shift:
             generator = torch.Generator().manual_seed(
@@ -68,6 +76,17 @@ class BatchSource:
             }
             batch = replace(batch, observation=replace(batch.observation, images=images))
         return hide(batch, self.run.masked)
+
+
+def gather(
+    demonstrations: Demonstrations, steps: np.ndarray, features: FeatureCache | None
+) -> Batch:
+    """Return a batch, with the tokens of a frozen encoder where they are known."""
+    batch = demonstrations.gather(steps)
+    if features is None:
+        return batch
+    observation = features.add_to(batch.observation, demonstrations.window(steps))
+    return replace(batch, observation=observation)
 
 
 def hide(batch: Batch, modalities: Sequence[str]) -> Batch:
@@ -133,18 +152,40 @@ def train(
     policy = build_policy(run.policy, spec, normalizer, run.training.seed)
     _refuse_other_run(folder, run)
     write_text_atomically(folder / CONFIG_FILE, to_json(run) + "\n")
-    validation = validation_batches(demonstrations, validation_episodes, run)
+    features = prepare_features(policy, demonstrations, run)
     position = fit(
         policy,
-        BatchSource(demonstrations, training_episodes, run),
+        BatchSource(demonstrations, training_episodes, run, features),
         run.training,
         folder=folder,
-        validation=validation,
+        validation=validation_batches(demonstrations, validation_episodes, run, features),
         on_progress=on_progress,
         tensorboard=tensorboard,
     )
     policy.save(folder / POLICY_FOLDER)
+    # From here on every instruction is encoded as it will be on the robot, in full precision.
+    forget_features(policy)
+    # Without features: whoever changes an image or masks one must see the encoder react.
+    validation = validation_batches(demonstrations, validation_episodes, run)
     return TrainedRun(policy, position, validation)
+
+
+def forget_features(policy: Policy) -> None:
+    """Drop the instructions' tokens that a feature cache gave to a policy."""
+    language = policy.encoders[LANGUAGE]
+    if isinstance(language, PretrainedTextEncoder):
+        language.forget()
+
+
+def prepare_features(
+    policy: Policy,
+    demonstrations: Demonstrations,
+    run: RunConfig,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> FeatureCache:
+    """Open the feature cache of a run; empty where augmented images make every look another."""
+    dtype = OFF if run.training.image_shift else run.data.feature_cache
+    return open_features(policy, demonstrations, dtype, on_progress)
 
 
 def check_numbers(run: RunConfig) -> None:
@@ -170,6 +211,7 @@ def check_numbers(run: RunConfig) -> None:
             f"the learning rate is {training.learning_rate}, but must be a number above 0"
         )
     check_precision(training.precision)
+    check_feature_cache(run.data.feature_cache)
 
 
 def _refuse_other_run(folder: Path, run: RunConfig) -> None:
@@ -203,7 +245,10 @@ def _differences(saved: Any, wanted: Any, name: str = "") -> list[str]:
 
 
 def validation_batches(
-    demonstrations: Demonstrations, episodes: np.ndarray, run: RunConfig
+    demonstrations: Demonstrations,
+    episodes: np.ndarray,
+    run: RunConfig,
+    features: FeatureCache | None = None,
 ) -> list[Batch]:
     """Gather held-out steps spread evenly over the held-out episodes."""
     steps = demonstrations.steps_of(episodes)
@@ -211,4 +256,4 @@ def validation_batches(
         steps = steps[np.linspace(0, len(steps) - 1, MAX_VALIDATION_STEPS).astype(np.int64)]
     size = run.training.batch_size
     chunks = [steps[start : start + size] for start in range(0, len(steps), size)]
-    return [hide(demonstrations.gather(chunk), run.masked) for chunk in chunks]
+    return [hide(gather(demonstrations, chunk, features), run.masked) for chunk in chunks]

@@ -60,7 +60,7 @@ class HandWritten(nn.Module):
         patches = conv.norm(conv.stem(pixels)).flatten(2).transpose(1, 2) + place
         grid = patches.transpose(1, 2).unflatten(2, (rows, columns))
         for block in conv.trunk:
-            grid = grid + F.gelu(block.conv(block.norm(grid)))
+            grid = grid + F.silu(block.conv(block.norm(grid)))
         patches = grid.flatten(2).transpose(1, 2) + place
         text = words.embedding(ids) + words.position[: ids.shape[1]]
         normed = words.trunk.attention_norm(text)

@@ -97,7 +97,7 @@ def test_heads_must_divide_the_width():
         Attention(10, 4)
 
 
-def test_mlp_is_linear_gelu_linear():
+def test_mlp_is_linear_silu_linear():
     torch.manual_seed(0)
     mlp = MLP(3, 7, 5)
     values = torch.randn(2, 11, 3)
@@ -134,7 +134,7 @@ def test_residual_conv_is_the_film_formula(is_conditioned):
     inner = inner + layer.conv.bias[:, None, None]
     if is_conditioned:
         inner = (1 + scale)[:, :, None, None] * inner + shift[:, :, None, None]
-    expected = grid + F.gelu(inner)
+    expected = grid + F.silu(inner)
     actual = layer(grid, scale, shift) if is_conditioned else layer(grid)
     torch.testing.assert_close(actual, expected)
 

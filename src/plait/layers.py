@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from plait.masks import masked_fill, masked_softmax
+from plait.masks import is_all_real, masked_fill, masked_softmax
 from plait.types import Tokens, TokenSpec
 
 
@@ -77,14 +77,19 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "batch query width"]:
         """Let every query read the real keys."""
         key_BNTH, value_BNTH = (self._heads(part) for part in self.key_value(keys).chunk(2, -1))
+        query_BNQH = self._heads(self.query(queries))
+        if is_all_real(key_mask):
+            mixed = F.scaled_dot_product_attention(query_BNQH, key_BNTH, value_BNTH)
+            return self.out(mixed.transpose(1, 2).flatten(-2))
         # A row without a real key would be softmax over nothing; open it and drop the outcome.
         has_key_B1 = key_mask.any(dim=-1, keepdim=True)
         open_mask = (key_mask | ~has_key_B1)[:, None, None, :]
         mixed = F.scaled_dot_product_attention(
-            self._heads(self.query(queries)), key_BNTH, value_BNTH, attn_mask=open_mask
+            query_BNQH, key_BNTH, value_BNTH, attn_mask=open_mask
         )
         out = self.out(mixed.transpose(1, 2).flatten(-2))
-        return masked_fill(out, has_key_B1.unsqueeze(-1).expand_as(out))
+        # A product, which is cheaper than a fill: what stands here is finite.
+        return out * has_key_B1.unsqueeze(-1).to(out.dtype)
 
     def attend(
         self,
@@ -99,8 +104,8 @@ class Attention(nn.Module):
         mask_BNQT = key_mask[:, None, None, :].expand_as(logits)
         weights_BNQT = masked_softmax(logits, mask_BNQT)
         out = self.out((weights_BNQT @ value_BNTH).transpose(1, 2).flatten(-2))
-        has_key = key_mask.any(dim=-1)[:, None, None].expand_as(out)
-        return masked_fill(out, has_key), weights_BNQT.mean(dim=1)
+        has_key = key_mask.any(dim=-1)[:, None, None].to(out.dtype)
+        return out * has_key, weights_BNQT.mean(dim=1)
 
 
 class SelfAttentionBlock(nn.Module):
@@ -169,8 +174,7 @@ class AttentionPool(nn.Module):
     def forward(self, tokens: Tokens) -> Float[Tensor, "batch out_dim"]:
         """Return all queries' readings side by side; zero where no token is real."""
         # Filled first: a weight of zero does not stop NaN.
-        mask = tokens.mask.unsqueeze(-1).expand_as(tokens.values)
-        values = masked_fill(tokens.values, mask)
+        values = _filled(tokens)
         logits_BQT = self.queries @ self.key(values).transpose(-1, -2)
         logits_BQT = logits_BQT / math.sqrt(self.queries.shape[-1])
         weights = masked_softmax(logits_BQT, tokens.mask.unsqueeze(1).expand_as(logits_BQT))
@@ -190,9 +194,14 @@ class Projection(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tokens:
         """Map `[batch, tokens, spec.width]` to `[batch, tokens, width]`."""
-        mask = tokens.mask.unsqueeze(-1)
-        values = masked_fill(tokens.values, mask.expand_as(tokens.values))
-        return tokens.with_values(self.linear(values) + self.modality_embedding)
+        return tokens.with_values(self.linear(_filled(tokens)) + self.modality_embedding)
+
+
+def _filled(tokens: Tokens) -> Float[Tensor, "batch tokens width"]:
+    """Return the values with zeros for what is not real."""
+    if is_all_real(tokens.mask):
+        return tokens.values
+    return masked_fill(tokens.values, tokens.mask.unsqueeze(-1).expand_as(tokens.values))
 
 
 def sinusoidal_grid(rows: int, columns: int, width: int) -> Float[Tensor, "tokens width"]:

@@ -20,6 +20,14 @@ def masked_fill(
     return torch.where(mask, values, torch.zeros((), dtype=values.dtype, device=values.device))
 
 
+def is_all_real(mask: Bool[Tensor, "*axes"]) -> bool:
+    """Say whether nothing is masked, where asking is cheap; what it allows must be a shortcut only.
+
+    A GPU would have to be waited for, and a compiled graph cannot branch on data.
+    """
+    return mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all())
+
+
 def masked_sum(
     values: Float[Tensor, "*axes"], mask: Bool[Tensor, "*axes"], dim: int
 ) -> Float[Tensor, "*reduced"]:

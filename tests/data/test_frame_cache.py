@@ -182,7 +182,7 @@ def test_a_finished_cache_needs_no_folder_to_write_to(tmp_path, monkeypatch):
     def refuse(root):
         raise OutputError("read-only")
 
-    monkeypatch.setattr(frame_cache, "_cache_folder", refuse)
+    monkeypatch.setattr(frame_cache, "cache_folder", refuse)
     assert np.array_equal(open_frames(reader, "base", 8), expected)
 
 

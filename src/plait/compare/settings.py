@@ -9,7 +9,18 @@ from plait.errors import OptionError, UnknownNameError, require_at_least_one, re
 from plait.types import LANGUAGE, VISION
 
 # The dearest first, so that no core waits long for the last run.
-FUSIONS = ("early", "transformer", "cross_attention", "film", "late", "concat")
+FUSIONS = (
+    "early",
+    "graph",
+    "bottleneck",
+    "mixture",
+    "transformer",
+    "cross_attention",
+    "low_rank_tensor",
+    "late",
+    "film",
+    "concat",
+)
 # The strategy whose size all others are brought to.
 REFERENCE = Component(name="film")
 CONTROLS: Mapping[str, tuple[str, ...]] = {

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-import plait.encoders
+import plait.encoders.chunks
 import plait.fusion
 import plait.heads
 from plait import discovery
 from plait.encoders.base import Encoder
+from plait.encoders.chunks.base import ChunkEncoder
 from plait.fusion.base import Fusion
 from plait.heads.base import Head
-from plait.testing import check_encoder, check_fusion, check_head
+from plait.testing import check_chunk_encoder, check_encoder, check_fusion, check_head
 
 FUSIONS = discovery.available(plait.fusion)
 SOURCE = Path(plait.fusion.__file__).parents[2]
@@ -32,6 +33,11 @@ FROM_SCRATCH = sorted(set(discovery.available(plait.encoders)) - set(plait.encod
 @pytest.mark.parametrize("name", FROM_SCRATCH)
 def test_encoder(name):
     check_encoder(discovery.load(plait.encoders, name, Encoder))
+
+
+@pytest.mark.parametrize("name", discovery.available(plait.encoders.chunks))
+def test_chunk_encoder(name):
+    check_chunk_encoder(discovery.load(plait.encoders.chunks, name, ChunkEncoder))
 
 
 @pytest.mark.parametrize("name", discovery.available(plait.heads))

@@ -330,7 +330,7 @@ class List:
 
     def run(self) -> None:
         """Print the names by kind."""
-        import plait.encoders
+        import plait.encoders.chunks
         import plait.fusion
         import plait.heads
         from plait.discovery import available
@@ -339,6 +339,7 @@ class List:
         names = {
             "fusion": available(plait.fusion),
             "encoders": available(plait.encoders),
+            "action encoders": available(plait.encoders.chunks),
             "heads": available(plait.heads),
             "environments": list(available_suites()),
         }

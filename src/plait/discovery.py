@@ -18,8 +18,8 @@ T = TypeVar("T")
 
 
 def available(package: ModuleType) -> list[str]:
-    """List the strategies of a folder: its module names, `base` and private ones aside."""
-    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    """List the strategies of a folder: its files' names; `base`, private ones and folders aside."""
+    names = (module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
     return sorted(name for name in names if name != "base" and not name.startswith("_"))
 
 

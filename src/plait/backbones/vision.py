@@ -11,7 +11,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from plait.backbones.loading import check_folder, no_model, reads_weights, require_library
+from plait.backbones.loading import (
+    CONFIG_FILE,
+    check_folder,
+    no_model,
+    reads_weights,
+    require_library,
+)
 from plait.backbones.transformers_models import build_model, load_config
 from plait.backbones.tuning import apply_tuning, fingerprint
 from plait.errors import DataError, OptionError
@@ -19,6 +25,7 @@ from plait.errors import DataError, OptionError
 PREPROCESSOR_FILE = "preprocessor_config.json"
 # Parameters that no patch token depends on: the head of the pooled embedding, masked-image tokens.
 UNUSED = ("post_layernorm", "pooler", "head", "mask_token", "classifier")
+UNUSED_BY_TIMM = ("fc_norm", "head", "head_drop", "attn_pool")
 # Towers of models that read two modalities; all others are loaded by their own type.
 VISION_TOWERS = {"clip": "CLIPVisionModel", "siglip": "SiglipVisionModel"}
 
@@ -143,16 +150,19 @@ class TimmVision(VisionBackbone):
         is_folder = Path(model).expanduser().is_dir()
         name = f"local-dir:{Path(model).expanduser()}" if is_folder else model
         try:
-            self.model = timm.create_model(name, pretrained=reads_weights(), num_classes=0)
+            # With its classifier: without, timm would not mind weights that do not fit.
+            self.model = timm.create_model(name, pretrained=reads_weights()).eval()
         except (RuntimeError, OSError, ValueError, KeyError) as error:
             raise no_model(model, error) from error
         if not hasattr(self.model, "forward_intermediates"):
             raise OptionError(f"{model} is a timm model without forward_intermediates")
         data = timm.data.resolve_model_data_config(self.model)
         self._set_pixels(data["input_size"][-1], data["mean"], data["std"])
-        wanted = [0] if level == "stem" else 1
-        self._indices = self.model.prune_intermediate_layers(wanted, prune_head=True)
-        apply_tuning(self.model, tuning, rank, ("fc_norm", "norm", "cls_token_unused"))
+        self._has_norm = level == "features"
+        self._indices = self.model.prune_intermediate_layers(
+            1 if self._has_norm else [0], prune_norm=not self._has_norm, prune_head=True
+        )
+        apply_tuning(self.model, tuning, rank, UNUSED_BY_TIMM)
         self._measure()
 
     def _measure(self) -> None:
@@ -166,7 +176,11 @@ class TimmVision(VisionBackbone):
 
     def _feature_map(self, pixels: Tensor) -> Tensor:
         maps = self.model.forward_intermediates(
-            pixels, indices=self._indices, output_fmt="NCHW", intermediates_only=True
+            pixels,
+            indices=self._indices,
+            norm=self._has_norm,
+            output_fmt="NCHW",
+            intermediates_only=True,
         )
         return maps[-1]
 
@@ -178,8 +192,8 @@ class TimmVision(VisionBackbone):
 
     def save_files(self, folder: Path) -> None:
         """Write the architecture and the preprocessing."""
-        timm = require_library("timm", "timm")
-        timm.models.save_config_for_hf(self.model, folder / "config.json")
+        hub = require_library("timm.models._hub", "timm")
+        hub.save_config_for_hf(self.model, str(folder / CONFIG_FILE))
 
 
 def read_preprocessing(model: str) -> dict[str, Any]:

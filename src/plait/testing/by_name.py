@@ -6,14 +6,16 @@ from typing import Any
 
 from torch import nn
 
-import plait.encoders
+import plait.encoders.chunks
 import plait.fusion
 import plait.heads
 from plait import discovery
 from plait.encoders.base import Encoder
+from plait.encoders.chunks.base import ChunkEncoder
 from plait.errors import ContractError, PlaitError, UnknownNameError
 from plait.fusion.base import Fusion
 from plait.heads.base import Head
+from plait.testing.chunk_encoder import CHUNK_ENCODER_CHECKS, check_chunk_encoder
 from plait.testing.encoder import ENCODER_CHECKS, check_encoder
 from plait.testing.fusion import FUSION_CHECKS, check_fusion
 from plait.testing.head import HEAD_CHECKS, check_head
@@ -22,6 +24,13 @@ KINDS: tuple[tuple[str, ModuleType, type[nn.Module], Any, int], ...] = (
     ("fusion", plait.fusion, Fusion, check_fusion, len(FUSION_CHECKS)),
     ("encoder", plait.encoders, Encoder, check_encoder, len(ENCODER_CHECKS)),
     ("head", plait.heads, Head, check_head, len(HEAD_CHECKS)),
+    (
+        "encoder of action chunks",
+        plait.encoders.chunks,
+        ChunkEncoder,
+        check_chunk_encoder,
+        len(CHUNK_ENCODER_CHECKS),
+    ),
 )
 
 
@@ -31,7 +40,7 @@ class Checked:
 
     Attributes:
         name: As it was asked for.
-        kind: `fusion`, `encoder` or `head`.
+        kind: `fusion`, `encoder`, `head` or `encoder of action chunks`.
         num_checks: How many checks it passed.
     """
 

@@ -73,7 +73,7 @@ def test_low_rank_tuning_keeps_the_contract(tiny_timm):
     [("vit", 24, (4, 4)), ("convnet", 24, (1, 1)), ("resnet", 512, (1, 1))],
 )
 def test_sizes_and_pixels_are_the_models_own(tiny_timm, name, width, grid):
-    backbone = TimmVision(tiny_timm(name), "features", "frozen", 8)
+    backbone = TimmVision(tiny_timm(name), "frozen", 8)
     assert (backbone.width, backbone.grid, backbone.image_size) == (width, grid, 32)
     assert backbone.mean.flatten().tolist() == pytest.approx(MEAN)
     assert backbone.std.flatten().tolist() == pytest.approx(STD)
@@ -92,7 +92,7 @@ def test_tokens_equal_timms_own_features(tiny_timm, name):
     with torch.no_grad():
         features = model.forward_features(pixels)
     expected = features[:, 1:] if name == "vit" else features.flatten(2).transpose(1, 2)
-    backbone = TimmVision(folder, "features", "frozen", 8)
+    backbone = TimmVision(folder, "frozen", 8)
     found = backbone(torch.from_numpy(image))
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
 
@@ -102,27 +102,27 @@ def test_a_bad_folder_and_an_unknown_name(tiny_timm, tmp_path):
     folder = Path(shutil.copytree(tiny_timm("vit"), tmp_path / "vit"))
     (folder / "model.safetensors").unlink()
     with pytest.raises(DataError, match=r"no \.safetensors file"):
-        TimmVision(str(folder), "features", "frozen", 8)
+        TimmVision(str(folder), "frozen", 8)
     (folder / "config.json").unlink()
     with pytest.raises(DataError, match=r"config\.json: no such file"):
-        TimmVision(str(folder), "features", "frozen", 8)
+        TimmVision(str(folder), "frozen", 8)
     with pytest.raises(PlaitError, match="no pretrained model 'vit_tinny'"):
-        TimmVision("vit_tinny", "features", "frozen", 8)
+        TimmVision("vit_tinny", "frozen", 8)
     other = Path(shutil.copytree(tiny_timm("resnet"), tmp_path / "other"))
     config = json.loads((Path(tiny_timm("vit")) / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config))
     with pytest.raises(PlaitError, match="other"):
-        TimmVision(str(other), "features", "frozen", 8)
+        TimmVision(str(other), "frozen", 8)
 
 
 @needs_timm
 def test_saved_files_rebuild_the_model_without_its_weights(tiny_timm, tmp_path):
     from plait.backbones.loading import without_weights
 
-    first = TimmVision(tiny_timm("vit"), "features", "frozen", 8)
+    first = TimmVision(tiny_timm("vit"), "frozen", 8)
     first.save_files(tmp_path)
     with without_weights():
-        second = TimmVision(str(tmp_path), "features", "frozen", 8)
+        second = TimmVision(str(tmp_path), "frozen", 8)
     second.load_state_dict(first.state_dict())
     image = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     assert torch.equal(first(image), second(image))

@@ -108,14 +108,11 @@ def test_images_of_another_size_are_resized_whole(tiny):
     torch.testing.assert_close(backbone(larger), backbone(plain), atol=1e-5, rtol=1e-5)
 
 
-def test_the_stem_is_the_first_block_alone(tiny):
-    stem = TransformersVisionEncoder(DATA, 8, "stem", model=tiny("clip"))
-    features = TransformersVisionEncoder(DATA, 8, "features", model=tiny("clip"))
-    num_blocks = [
-        len({name.split(".layers.")[1][0] for name in encoder.state_dict() if ".layers." in name})
-        for encoder in (stem, features)
-    ]
-    assert num_blocks == [1, 2]
+@pytest.mark.parametrize(("stem_layers", "expected"), [(None, 2), (1, 1)])
+def test_the_stem_keeps_only_the_blocks_it_reads(tiny, stem_layers, expected):
+    stem = TransformersVisionEncoder(DATA, 8, "stem", model=tiny("clip"), stem_layers=stem_layers)
+    blocks = {name.split(".layers.")[1][0] for name in stem.state_dict() if ".layers." in name}
+    assert len(blocks) == expected
 
 
 def test_what_each_tuning_trains(tiny):

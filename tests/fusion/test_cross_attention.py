@@ -11,7 +11,9 @@ from plait.types import LANGUAGE, VISION
 
 def build(num_layers=2):
     torch.manual_seed(0)
-    return CrossAttentionFusion(FAKE_SPECS, 24, hidden_dim=14, num_layers=num_layers).eval()
+    return CrossAttentionFusion(
+        FAKE_SPECS, 24, hidden_dim=14, num_layers=num_layers, num_heads=4
+    ).eval()
 
 
 def test_attention_maps_are_shares_of_the_real_patches():

@@ -18,7 +18,7 @@ def build(**options):
 def test_with_equal_experts_a_block_is_a_transformer_block():
     fusion, tokens = build(num_layers=1), fake_tokens()
     mixture = fusion.blocks[0]
-    plain = SelfAttentionBlock(WIDTH, 13)
+    plain = SelfAttentionBlock(WIDTH, 13, num_heads=2)
     plain.attention.load_state_dict(mixture.attention.state_dict())
     with torch.no_grad():
         for parameter in plain.attention_norm.parameters():

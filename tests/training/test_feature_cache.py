@@ -112,7 +112,7 @@ def test_a_frozen_encoder_sees_every_frame_once_for_all_strategies_and_seeds(
     tiny, demos, tmp_path, count_images
 ):
     data = open_data(demos)
-    for fusion in ("late", "concat"):
+    for fusion in ("film", "concat"):
         for seed in (0, 1):
             run = make_run(demos, tiny("clip"), fusion=fusion, seed=seed)
             train(run, tmp_path / f"{fusion}-{seed}", demonstrations=data)
@@ -120,11 +120,15 @@ def test_a_frozen_encoder_sees_every_frame_once_for_all_strategies_and_seeds(
     assert len(cache_files(demos)) == 2
 
 
-def test_early_fusion_reads_another_level_and_has_a_cache_of_its_own(tiny, demos):
+def test_early_fusion_over_a_stem_of_its_own_has_a_cache_of_its_own(tiny, demos):
     data = open_data(demos)
-    for fusion in ("concat", "early"):
+    for fusion, stem_layers in (("concat", 1), ("early", None), ("early", 1)):
         run = make_run(demos, tiny("clip"), fusion=fusion)
+        options = {**run.policy.vision.options, "stem_layers": stem_layers}
+        vision = replace(run.policy.vision, options=options)
+        run = replace(run, policy=replace(run.policy, vision=vision))
         open_features(make_policy(run, data), data)
+    # Two cameras; `early` without stem layers reads what `concat` does.
     assert len(cache_files(demos)) == 4
 
 

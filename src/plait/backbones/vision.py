@@ -131,11 +131,10 @@ class TransformersVision(VisionBackbone):
 
 
 class TimmVision(VisionBackbone):
-    """A timm model: the feature map of one of its blocks or stages.
+    """A timm model: the feature map of its last block or stage.
 
     Args:
         model: Folder that `timm.models.save_for_hf` wrote, or a name that timm knows.
-        level: `stem` takes the first block or stage, `features` the last.
         tuning: `frozen`, `full` or `lora`.
         rank: Of LoRA's additions.
 
@@ -143,7 +142,7 @@ class TimmVision(VisionBackbone):
         PlaitError: If the model cannot be found, or gives no feature maps.
     """
 
-    def __init__(self, model: str, level: str, tuning: str, rank: int) -> None:
+    def __init__(self, model: str, tuning: str, rank: int) -> None:
         nn.Module.__init__(self)
         timm = require_library("timm", "timm")
         check_folder(model)
@@ -158,10 +157,7 @@ class TimmVision(VisionBackbone):
             raise OptionError(f"{model} is a timm model without forward_intermediates")
         data = timm.data.resolve_model_data_config(self.model)
         self._set_pixels(data["input_size"][-1], data["mean"], data["std"])
-        self._has_norm = level == "features"
-        self._indices = self.model.prune_intermediate_layers(
-            1 if self._has_norm else [0], prune_norm=not self._has_norm, prune_head=True
-        )
+        self._indices = self.model.prune_intermediate_layers(1, prune_norm=False, prune_head=True)
         apply_tuning(self.model, tuning, rank, UNUSED_BY_TIMM)
         self._measure()
 
@@ -178,7 +174,7 @@ class TimmVision(VisionBackbone):
         maps = self.model.forward_intermediates(
             pixels,
             indices=self._indices,
-            norm=self._has_norm,
+            norm=True,
             output_fmt="NCHW",
             intermediates_only=True,
         )

@@ -22,10 +22,12 @@ class TransformersTextEncoder(PretrainedTextEncoder):
     Args:
         data: Not used: the tokenizer is the model's own.
         width: Not used: tokens have the model's width, and the fusion projects them.
-        level: `stem` reads the tokens after the first block, `features` after the last.
+        level: `stem` reads the tokens after `stem_layers` blocks, `features` after the last.
         model: Folder that `save_pretrained` wrote, tokenizer included, or a hub id.
         tuning: `frozen`, `full` or `lora`.
         rank: Of LoRA's additions.
+        stem_layers: Blocks of the stem; all where None, since what a pretrained model has learned
+            is in its depth.
 
     Raises:
         OptionError: If no model is named.
@@ -41,10 +43,11 @@ class TransformersTextEncoder(PretrainedTextEncoder):
         model: str = "",
         tuning: str = FROZEN,
         rank: int = 8,
+        stem_layers: int | None = None,
     ) -> None:
         nn.Module.__init__(self)
         del data, width
         if not model:
             raise OptionError("hf_text needs a model: a folder, or a hub id (hf:FOLDER_OR_ID)")
-        num_layers = 1 if level == "stem" else None
+        num_layers = stem_layers if level == "stem" else None
         self._set_up(TransformersText(model, num_layers, tuning, rank), tuning)

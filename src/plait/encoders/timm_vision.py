@@ -18,12 +18,14 @@ from plait.errors import OptionError
 
 
 class TimmVisionEncoder(PretrainedVisionEncoder):
-    """The feature map of a timm model's first (`stem`) or last (`features`) block or stage.
+    """The feature map of a timm model's last block or stage, at both levels.
+
+    What a pretrained model has learned is in its depth, so it has no stem worth reading.
 
     Args:
         data: Cameras and window; images are resized to the model's own size.
         width: Not used: tokens have the model's width, and the fusion projects them.
-        level: `stem` or `features`.
+        level: Makes no difference.
         model: Folder that `timm.models.save_for_hf` wrote, or a name that timm knows.
         tuning: `frozen`, `full` or `lora`.
         rank: Of LoRA's additions.
@@ -44,7 +46,7 @@ class TimmVisionEncoder(PretrainedVisionEncoder):
         rank: int = 8,
     ) -> None:
         nn.Module.__init__(self)
-        del width
+        del width, level
         if not model:
             raise OptionError("timm_vision needs a model: a name of timm's or a folder (timm:NAME)")
-        self._set_up(data, TimmVision(model, level, tuning, rank), tuning)
+        self._set_up(data, TimmVision(model, tuning, rank), tuning)

@@ -44,7 +44,7 @@ class BottleneckFusion(Fusion):
         *,
         hidden_dim: int = 96,
         num_layers: int = 2,
-        num_heads: int = 4,
+        num_heads: int = 2,
         num_latents: int = 8,
     ) -> None:
         nn.Module.__init__(self)

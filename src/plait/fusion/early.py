@@ -40,7 +40,7 @@ class EarlyFusion(Fusion):
         *,
         hidden_dim: int = 128,
         num_layers: int = 3,
-        num_heads: int = 4,
+        num_heads: int = 2,
     ) -> None:
         nn.Module.__init__(self)
         self.project = Projections(specs, width)

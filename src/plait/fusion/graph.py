@@ -165,7 +165,7 @@ class GraphFusion(Fusion):
         *,
         hidden_dim: int = 128,
         num_layers: int = 2,
-        num_heads: int = 4,
+        num_heads: int = 2,
     ) -> None:
         nn.Module.__init__(self)
         self.project = Projections(specs, width)

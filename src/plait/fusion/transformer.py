@@ -58,7 +58,7 @@ class TransformerFusion(Fusion):
         *,
         hidden_dim: int = 128,
         num_layers: int = 2,
-        num_heads: int = 4,
+        num_heads: int = 2,
         num_readouts: int = 4,
     ) -> None:
         nn.Module.__init__(self)

@@ -5,12 +5,13 @@ BIN    := $(VENV)/bin
 # One thread a process: small models lose more to waiting threads than they gain.
 export OMP_NUM_THREADS = 1
 
-.PHONY: compare test lint types layers check clean
+.PHONY: compare test test-timm lint types layers check clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make compare   train every fusion strategy on the built-in tabletop, write one report"
 	@echo "make test      run the tests"
+	@echo "make test-timm the tests of the timm adapter, in an environment with torchvision"
 	@echo "make check     tests, linter, type checker and import layers"
 
 $(BIN)/.installed: pyproject.toml scripts/setup.sh
@@ -22,6 +23,14 @@ compare: $(BIN)/.installed
 
 test: $(BIN)/.installed
 	$(BIN)/python -m pytest -n 2
+
+# timm needs torchvision, and so a PyTorch of the same build: an environment of its own.
+$(VENV)-timm/bin/.installed: pyproject.toml scripts/setup.sh
+	sh scripts/setup.sh "$(PYTHON)" "$(VENV)-timm" dev,timm
+	@touch $@
+
+test-timm: $(VENV)-timm/bin/.installed
+	$(VENV)-timm/bin/python -m pytest tests/encoders/test_timm_models.py
 
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .
@@ -36,4 +45,4 @@ layers: $(BIN)/.installed
 check: test lint types layers
 
 clean:
-	rm -rf $(VENV) outputs
+	rm -rf $(VENV) $(VENV)-timm outputs

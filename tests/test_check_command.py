@@ -5,6 +5,8 @@ import json
 import pytest
 
 from plait.cli import main
+from plait.errors import PlaitError
+from plait.testing.by_name import check_by_name
 
 LEAKY = """
 from torch import nn
@@ -65,3 +67,14 @@ def test_a_class_without_a_contract_is_told_what_to_derive_from(capsys):
 def test_unknown_names_suggest_close_ones(capsys):
     assert main(["check", "botleneck"]) == 2
     assert "did you mean 'bottleneck'?" in capsys.readouterr().err
+
+
+def test_a_pretrained_model_is_checked_as_every_encoder_it_can_be(tiny):
+    assert check_by_name(f"hf:{tiny('clip')}").num_checks == 18  # images and text
+    assert check_by_name(f"hf:{tiny('dinov2')}").num_checks == 9
+    with pytest.raises(
+        PlaitError, match=r"hf_vision is checked with a model: plait check hf:FOLDER"
+    ):
+        check_by_name("hf_vision")
+    with pytest.raises(PlaitError, match="there is no folder /no/such/folder"):
+        check_by_name("hf:/no/such/folder")

@@ -221,6 +221,26 @@ def test_images_of_another_type_are_refused():
 # --- Parts that do not fit -------------------------------------------------------------------
 
 
+def test_tokens_of_another_width_than_promised_are_refused(monkeypatch):
+    made = build()
+    spec = made.encoders[LANGUAGE].token_spec
+    made.encoders[LANGUAGE].token_spec = replace(spec, width=spec.width + 1)
+    match = rf"tokens of the language encoder has shape .*{spec.width}\), but .*{spec.width + 1}\)"
+    with pytest.raises(ShapeError, match=match):
+        made.fuse(fake_observation())
+    made.encoders[LANGUAGE].token_spec = spec
+    forward = made.fusion.forward
+
+    def too_wide(tokens):
+        fused = forward(tokens)
+        wide = [g.with_values(torch.cat([g.values, g.values], dim=-1)) for g in fused.groups]
+        return replace(fused, groups=tuple(wide))
+
+    monkeypatch.setattr(made.fusion, "forward", too_wide)
+    with pytest.raises(ShapeError, match="a token group of the fusion has shape"):
+        made.fuse(fake_observation())
+
+
 def test_an_unknown_option_gets_the_close_match():
     match = "unknown option of film 'num_block'; did you mean 'num_blocks'"
     with pytest.raises(UnknownNameError, match=match):

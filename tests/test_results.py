@@ -36,7 +36,7 @@ RUN = RunResult(
         num_parameters=7,
         flops_per_action_chunk=11,
         latency_ms_median=1.5,
-        latency_ms_p95=2.5,
+        latency_ms_p99=2.5,
         train_seconds=13.0,
         train_samples_per_second=17.0,
     ),

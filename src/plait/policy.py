@@ -46,6 +46,7 @@ from plait.types import (
     Batch,
     Fused,
     Observation,
+    Tokens,
 )
 
 FORMAT_VERSION = 1
@@ -112,11 +113,21 @@ class Policy(nn.Module):
         return self.data.observation_window
 
     def fuse(self, observation: Observation) -> Fused:
-        """Encode and weave an observation."""
+        """Encode and weave an observation.
+
+        Raises:
+            ShapeError: If an encoder or the fusion makes tokens of another width than it promised.
+        """
         normalized = self.normalizer.normalize_proprio(observation.proprio)
         observation = replace(observation, proprio=normalized)
         tokens = {name: encoder(observation) for name, encoder in self.encoders.items()}
-        return cast(Fused, self.fusion(tokens))
+        for name, part in tokens.items():
+            promised = cast(Encoder, self.encoders[name]).token_spec.width
+            _check_width(f"tokens of the {name} encoder", part, promised)
+        fused = cast(Fused, self.fusion(tokens))
+        for group in fused.groups:
+            _check_width("a token group of the fusion", group, self.config.width)
+        return fused
 
     def forward(self, batch: Batch) -> PolicyLoss:
         """Return the training loss of a batch: the head's, plus what the fusion adds."""
@@ -276,12 +287,19 @@ def build_policy(config: PolicyConfig, data: DataSpec, normalizer: Normalizer, s
 def check_parts(config: PolicyConfig, fusions: Sequence[str]) -> None:
     """Refuse parts that do not exist, before there is any data to build a policy for.
 
+    Of a pretrained encoder the configuration is read, and no weights.
+
     Raises:
         UnknownNameError: If no encoder, head or fusion has a name; close ones are suggested.
-        PlaitError: If a class of the user's own cannot be imported or is none of these.
+        PlaitError: If a class of the user's own cannot be imported or is none of these, or a
+            pretrained model cannot be found.
     """
+    unknown = DataSpec(cameras=("camera",), image_size=1, proprio_dim=1, action_dim=1)
     for component in (config.vision, config.language, config.proprio):
-        discovery.load(plait.encoders, component.name, Encoder)  # type: ignore[type-abstract]
+        kind = discovery.load(plait.encoders, component.name, Encoder)  # type: ignore[type-abstract]
+        if component.name in plait.encoders.PRETRAINED:
+            with torch.device("meta"), without_weights():
+                _build(kind, component, unknown, config.width, "features")
     discovery.load(plait.heads, config.head.name, Head)  # type: ignore[type-abstract]
     for name in fusions:
         discovery.load(plait.fusion, name, Fusion)  # type: ignore[type-abstract]
@@ -352,6 +370,13 @@ def _refuse_other_work(folder: Path) -> None:
             raise OutputError(
                 f"{folder} holds {others[0]}, which is no part of a policy; choose another folder"
             )
+
+
+def _check_width(name: str, tokens: Tokens, promised: int) -> None:
+    found = tuple(tokens.values.shape)
+    if found[-1] != promised:
+        todo = "plait check names the rule that is broken"
+        raise ShapeError(name, found, (*found[:-1], promised), todo)
 
 
 def _save_encoder_files(encoder: Encoder, folder: Path) -> None:

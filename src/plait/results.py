@@ -89,7 +89,7 @@ class Cost:
         num_parameters: All parameters of the policy.
         flops_per_action_chunk: Floating-point operations of one prediction for one sample.
         latency_ms_median: Wall time of one prediction for one sample, one thread.
-        latency_ms_p95: 95th percentile of the same.
+        latency_ms_p99: 99th percentile of the same.
         train_seconds: Wall time of the training.
         train_samples_per_second: Samples consumed a second in training.
     """
@@ -97,7 +97,7 @@ class Cost:
     num_parameters: int
     flops_per_action_chunk: int
     latency_ms_median: float
-    latency_ms_p95: float
+    latency_ms_p99: float
     train_seconds: float
     train_samples_per_second: float
 

@@ -50,6 +50,11 @@ def test_unknown_strategy_is_refused_before_anything_is_recorded(capsys, tmp_pat
         ("--head", "flows", "unknown heads 'flows'; did you mean 'flow'"),
         ("--vision", "vits", "unknown encoders 'vits'; did you mean 'vit'"),
         ("--language", "word", "unknown encoders 'word'; did you mean 'words'"),
+        ("--vision", "hf:/no/such/model", "there is no folder /no/such/model to read"),
+        ("--vision", "hf:", "'hf:' names no model; write hf:FOLDER or hf:ID"),
+        ("--language", "timm:resnet18", "timm: has no encoder for language"),
+        ("--tuning", "full", "--tuning is for pretrained encoders, and none is named"),
+        ("--feature-cache", "fp8", "unknown feature cache 'fp8'"),
     ],
 )
 def test_unknown_parts_are_refused_before_anything_is_recorded(

@@ -130,7 +130,7 @@ def make_cost(seconds=1.0):
         num_parameters=11,
         flops_per_action_chunk=13,
         latency_ms_median=seconds,
-        latency_ms_p95=2 * seconds,
+        latency_ms_p99=2 * seconds,
         train_seconds=100 * seconds,
         train_samples_per_second=7.0,
     )

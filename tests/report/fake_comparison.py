@@ -142,7 +142,7 @@ def _run(
             num_parameters=int(612_000 * dice.uniform(0.9, 1.1)),
             flops_per_action_chunk=int(21e6 * latency),
             latency_ms_median=latency,
-            latency_ms_p95=latency * dice.uniform(1.1, 1.6),
+            latency_ms_p99=latency * dice.uniform(1.1, 1.6),
             train_seconds=60 * latency,
             train_samples_per_second=9000 / latency,
         ),

@@ -24,7 +24,7 @@ def cost(latency_ms: float = 2.0, num_parameters: int = 500_000) -> Cost:
         num_parameters=num_parameters,
         flops_per_action_chunk=40_000_000,
         latency_ms_median=latency_ms,
-        latency_ms_p95=2 * latency_ms,
+        latency_ms_p99=2 * latency_ms,
         train_seconds=60.0 * latency_ms,
         train_samples_per_second=1000.0,
     )

@@ -78,6 +78,8 @@ def no_model(model: str, error: Exception) -> PlaitError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if folder.is_dir():
         return DataError(folder, f"cannot be read ({reason})", "a whole pretrained model")
+    if model.startswith(("/", ".", "~")):
+        return PlaitError(f"there is no folder {folder} to read a pretrained model from")
     name = model.rstrip("/").rsplit("/", 1)[-1]
     return PlaitError(
         f"no pretrained model {model!r}: there is no folder {folder}, and the hub gave no such id "

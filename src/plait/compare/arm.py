@@ -114,7 +114,7 @@ class ArmJob:
                 num_parameters=inference.num_parameters,
                 flops_per_action_chunk=inference.flops_per_action_chunk,
                 latency_ms_median=inference.latency_ms_median,
-                latency_ms_p95=inference.latency_ms_p95,
+                latency_ms_p99=inference.latency_ms_p99,
                 train_seconds=position.seconds,
                 train_samples_per_second=training.batch_size * position.step / position.seconds,
             ),

@@ -1,6 +1,7 @@
 """Fill the feature cache once, before the trainings that share it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from plait.compare.console import progress_bar
 from plait.config import RunConfig
@@ -27,5 +28,19 @@ def encode_once(runs: Sequence[RunConfig], data: Demonstrations) -> None:
         if not frozen or frozen in done:
             continue
         done.append(frozen)
-        with progress_bar("encode frames", data.num_steps * len(data.cameras)) as show:
+        with _bar_when_needed("encode frames") as show:
             prepare_features(policy, data, run, show)
+
+
+@contextmanager
+def _bar_when_needed(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar as soon as there is progress; none where everything is there already."""
+    with ExitStack() as stack:
+        bars: list[Callable[..., None]] = []
+
+        def show(done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(progress_bar(description, total)))
+            bars[0](done, total=total)
+
+        yield show

@@ -223,7 +223,7 @@ def _typical_cost(costs: Sequence[Cost]) -> Cost:
         num_parameters=costs[0].num_parameters,
         flops_per_action_chunk=costs[0].flops_per_action_chunk,
         latency_ms_median=median(cost.latency_ms_median for cost in costs),
-        latency_ms_p95=median(cost.latency_ms_p95 for cost in costs),
+        latency_ms_p99=median(cost.latency_ms_p99 for cost in costs),
         train_seconds=median(cost.train_seconds for cost in costs),
         train_samples_per_second=median(cost.train_samples_per_second for cost in costs),
     )

@@ -48,7 +48,7 @@ def learning_curves(comparison: Comparison, runs: Sequence[RunResult]) -> Figure
     return Figure(
         data=data,
         layout=layout_of(
-            margin={"l": 64, "r": 190, "t": 12, "b": 48},
+            margin={"l": 64, "r": 210, "t": 12, "b": 48},
             xaxis=plain_axis(title="optimiser step", rangemode="tozero", showgrid=False),
             yaxis=plain_axis(
                 title=f"{name}, log scale" if is_log else name,

@@ -7,6 +7,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers.models.clip.tokenization_clip import CLIPTokenizer
+from transformers.models.siglip2.tokenization_siglip2 import Siglip2Tokenizer
 
 WORDS = ("blue", "bowl", "cube", "lift", "near", "push", "red", "the", "to")
 VISION = {
@@ -98,6 +99,29 @@ def siglip(folder: Path) -> Path:
     return _save(folder, model, preprocessing, tokenizer)
 
 
+def siglip2(folder: Path) -> Path:
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    entries = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *letters]
+    vocabulary = {entry: index for index, entry in enumerate(entries)}
+    tokenizer = Siglip2Tokenizer(vocab=vocabulary, merges=[])
+    text = {**TEXT, "vocab_size": len(tokenizer), "max_position_embeddings": 40}
+    vision = {key: value for key, value in VISION.items() if key != "image_size"}
+    torch.manual_seed(0)
+    config = transformers.Siglip2Config(
+        vision_config={**vision, "num_patches": 16}, text_config=text
+    )
+    preprocessing = {
+        "do_normalize": True,
+        "do_resize": True,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_processor_type": "Siglip2ImageProcessor",
+        "image_std": [0.5, 0.5, 0.5],
+        "max_num_patches": 16,
+        "patch_size": 8,
+    }
+    return _save(folder, transformers.Siglip2Model(config), preprocessing, tokenizer)
+
+
 def dinov2(folder: Path) -> Path:
     # As the hub has it: the model was built for larger images than its preprocessing makes.
     config = {key: value for key, value in VISION.items() if key != "intermediate_size"}
@@ -130,6 +154,18 @@ def dinov3(folder: Path) -> Path:
     return _save(folder, model, preprocessing)
 
 
+def vit(folder: Path) -> Path:
+    torch.manual_seed(0)
+    preprocessing = {
+        "do_normalize": True,
+        "do_resize": True,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "size": {"height": 32, "width": 32},
+    }
+    return _save(folder, transformers.ViTModel(transformers.ViTConfig(**VISION)), preprocessing)
+
+
 def bert(folder: Path) -> Path:
     tokenizer = _word_tokenizer(
         ("[PAD]", "[UNK]", "[CLS]", "[SEP]"),
@@ -144,5 +180,12 @@ def bert(folder: Path) -> Path:
     return _save(folder, transformers.BertModel(config), tokenizer=tokenizer)
 
 
-VISION_MODELS = {"clip": clip, "siglip": siglip, "dinov2": dinov2, "dinov3": dinov3}
-TEXT_MODELS = {"clip": clip, "siglip": siglip, "bert": bert}
+VISION_MODELS = {
+    "clip": clip,
+    "siglip": siglip,
+    "siglip2": siglip2,
+    "dinov2": dinov2,
+    "dinov3": dinov3,
+    "vit": vit,
+}
+TEXT_MODELS = {"clip": clip, "siglip": siglip, "siglip2": siglip2, "bert": bert}

@@ -19,6 +19,7 @@ UNUSED = ("pooler", "head", "text_projection")
 TEXT_TOWERS: Mapping[str, str] = {
     "clip_text_model": "CLIPTextModel",
     "siglip_text_model": "SiglipTextModel",
+    "siglip2_text_model": "Siglip2TextModel",
     "t5": "T5EncoderModel",
 }
 
@@ -65,7 +66,7 @@ class TransformersText(nn.Module):
         self.width = int(config.hidden_size)
 
     def tokenize(self, texts: tuple[str, ...]) -> tuple[Tensor, Tensor]:
-        """Return token ids and lengths, padded to the longest text.
+        """Return token ids and which of them are real, padded as the model was trained.
 
         Raises:
             OptionError: If a text is too long for the model.
@@ -77,23 +78,28 @@ class TransformersText(nn.Module):
                     f"the instruction {text!r} has {len(row)} tokens, more than the "
                     f"{self.max_tokens} this model reads; shorten it"
                 )
-        lengths = torch.tensor([len(row) for row in rows])
-        size = self.max_tokens if self._is_padded else max(int(lengths.max()), 1)
+        size = self.max_tokens if self._is_padded else max(1, *(len(row) for row in rows))
         padding = self._tokenizer.pad_token_id
         ids = torch.full((len(rows), size), 0 if padding is None else padding)
+        mask = torch.zeros(ids.shape, dtype=torch.bool)
         for index, row in enumerate(rows):
-            ids[index, : len(row)] = torch.tensor(row, dtype=ids.dtype)
-        return ids, lengths
+            is_left = self._is_padded and self._tokenizer.padding_side == "left"
+            place = slice(size - len(row), size) if is_left else slice(0, len(row))
+            ids[index, place] = torch.tensor(row, dtype=ids.dtype)
+            mask[index, place] = True
+        return ids, mask
 
     def forward(self, texts: tuple[str, ...]) -> Tokens:
-        """Encode texts; the tokens that mark beginning and end are real ones."""
+        """Encode texts; real tokens first, those that mark beginning and end among them."""
         device = next(self.model.parameters()).device
-        ids, lengths = (part.to(device) for part in self.tokenize(texts))
-        mask = lengths_to_mask(lengths, ids.shape[1])
+        ids, mask = (part.to(device) for part in self.tokenize(texts))
         attention = None if self._is_padded else mask.long()
         hidden = self.model(input_ids=ids, attention_mask=attention).last_hidden_state
+        lengths = mask.sum(dim=1)
         longest = max(int(lengths.max()), 1)
-        return Tokens(hidden[:, :longest], mask[:, :longest])
+        real_first = mask.int().argsort(dim=1, descending=True, stable=True)[:, :longest]
+        values = hidden.gather(1, real_first.unsqueeze(-1).expand(-1, -1, hidden.shape[-1]))
+        return Tokens(values, lengths_to_mask(lengths, longest))
 
     def save_files(self, folder: Path) -> None:
         """Write the configuration and the tokenizer."""
@@ -102,8 +108,9 @@ class TransformersText(nn.Module):
 
     def fingerprint(self) -> str:
         """Return a hash of the weights and the tokenizer."""
-        vocabulary = sorted(self._tokenizer.get_vocab().items())
-        return fingerprint(self, vocabulary, self._is_padded)
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        rules = backend.to_str() if backend else sorted(self._tokenizer.get_vocab().items())
+        return fingerprint(self, rules, self._is_padded)
 
 
 def _max_tokens(config: Any, tokenizer: Any) -> int:

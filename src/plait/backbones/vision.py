@@ -27,7 +27,13 @@ PREPROCESSOR_FILE = "preprocessor_config.json"
 UNUSED = ("post_layernorm", "pooler", "head", "mask_token", "classifier")
 UNUSED_BY_TIMM = ("fc_norm", "head", "head_drop", "attn_pool")
 # Towers of models that read two modalities; all others are loaded by their own type.
-VISION_TOWERS = {"clip": "CLIPVisionModel", "siglip": "SiglipVisionModel"}
+VISION_TOWERS = {
+    "clip": "CLIPVisionModel",
+    "siglip": "SiglipVisionModel",
+    "siglip2": "Siglip2VisionModel",
+}
+# Types whose model cuts no patches itself and takes any number of them.
+ANY_PATCHES = "siglip2"
 
 
 class VisionBackbone(nn.Module, ABC):
@@ -77,7 +83,7 @@ class VisionBackbone(nn.Module, ABC):
 
 
 class TransformersVision(VisionBackbone):
-    """The vision tower of CLIP, SigLIP, DINOv2, DINOv3 or a ViT, through transformers.
+    """The vision tower of CLIP, SigLIP, SigLIP 2, DINOv2, DINOv3 or a ViT, through transformers.
 
     Args:
         model: Folder that `save_pretrained` wrote, or a hub id.
@@ -106,22 +112,43 @@ class TransformersVision(VisionBackbone):
         self.model: Any = build_model(model, config, VISION_TOWERS.get(family, "AutoModel"), UNUSED)
         apply_tuning(self.model, tuning, rank, UNUSED)
         self._preprocessing = read_preprocessing(model)
-        size = _pixels_a_side(self._preprocessing, config.image_size)
+        self._patch_size = config.patch_size
+        self._takes_patches = family == ANY_PATCHES
+        built_for = _built_for(config)
+        size = _pixels_a_side(self._preprocessing, built_for)
         self._set_pixels(size, *_mean_and_std(model, self._preprocessing))
-        # A model that is given another size than it was built for stretches its positions.
-        self._options = {"interpolate_pos_encoding": True} if size != config.image_size else {}
-        if config.model_type.startswith("dino"):
-            self._options = {}  # they do so unasked
-        side = size // config.patch_size
-        self.grid = (side, side)
+        # A model that is given another size than it was built for stretches its positions; DINO
+        # does so unasked.
+        stretches = size != built_for and not family.startswith("dino")
+        self._options = {"interpolate_pos_encoding": True} if stretches else {}
+        self.grid = (size // self._patch_size, size // self._patch_size)
         self.width = int(config.hidden_size)
 
     def encode(
         self, pixels: Float[Tensor, "images 3 size size"]
     ) -> Float[Tensor, "images tokens width"]:
         """Return the patch tokens; class and register tokens, which come first, are left out."""
-        hidden = self.model(pixel_values=pixels, **self._options).last_hidden_state
+        if self._takes_patches:
+            return self._encode_patches(pixels)
+        hidden: Tensor = self.model(pixel_values=pixels, **self._options).last_hidden_state
         return hidden[:, -self.grid[0] * self.grid[1] :]
+
+    def _encode_patches(
+        self, pixels: Float[Tensor, "images 3 size size"]
+    ) -> Float[Tensor, "images tokens width"]:
+        """Cut the patches for a model that expects them cut, row by row, colours last."""
+        side = self._patch_size
+        cut = pixels.unflatten(3, (-1, side)).unflatten(
+            2, (-1, side)
+        )  # [images 3 rows y columns x]
+        patches = cut.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+        shape = torch.tensor(self.grid, device=pixels.device).expand(len(pixels), 2)
+        hidden: Tensor = self.model(
+            pixel_values=patches,
+            pixel_attention_mask=torch.ones_like(patches[..., 0], dtype=torch.int64),
+            spatial_shapes=shape,
+        ).last_hidden_state
+        return hidden
 
     def save_files(self, folder: Path) -> None:
         """Write the configuration of the model and of its preprocessing."""
@@ -205,6 +232,13 @@ def read_preprocessing(model: str) -> dict[str, Any]:
             "Save it with AutoImageProcessor.from_pretrained(...).save_pretrained(...)",
         ) from error
     return dict(values)
+
+
+def _built_for(config: Any) -> int:
+    """Return the pixels a side that a model's positions were made for."""
+    if getattr(config, "image_size", None) is not None:
+        return int(config.image_size)
+    return int(config.num_patches**0.5) * int(config.patch_size)
 
 
 def _pixels_a_side(preprocessing: Mapping[str, Any], default: int) -> int:

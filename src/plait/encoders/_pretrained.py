@@ -4,6 +4,7 @@ A frozen backbone gives the same tokens for the same input every time, so its to
 elsewhere: a camera's from `Observation.features`, an instruction's from the encoder's own memory.
 """
 
+from abc import abstractmethod
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from plait.backbones.text import TransformersText
 from plait.backbones.tuning import FROZEN
 from plait.backbones.vision import VisionBackbone
 from plait.config import DataSpec
-from plait.encoders.base import Encoder, view_mask
+from plait.encoders.base import Encoder, Level, view_mask
 from plait.masks import lengths_to_mask, masked_fill
 from plait.types import LANGUAGE, VISION, Observation, Tokens, TokenSpec
 
@@ -81,6 +82,16 @@ class PretrainedTextEncoder(Encoder):
 
     Every distinct instruction is encoded once while the backbone is frozen.
 
+    Args:
+        data: Not used: the tokenizer is the model's own.
+        width: Not used: tokens have the model's width, and the fusion projects them.
+        level: `stem` reads the tokens after `stem_layers` blocks, `features` after the last.
+        model: Folder that `save_pretrained` wrote, tokenizer included, or a hub id.
+        tuning: `frozen`, `full` or `lora`.
+        rank: Of LoRA's additions.
+        stem_layers: Blocks of the stem; all where None, since what a pretrained model has learned
+            is in its depth.
+
     Attributes:
         backbone: Maps texts to tokens.
         is_frozen: Whether the backbone stays as it is.
@@ -88,13 +99,31 @@ class PretrainedTextEncoder(Encoder):
 
     modality = LANGUAGE
 
-    def _set_up(self, backbone: TransformersText, tuning: str) -> None:
-        self.backbone = backbone
+    def __init__(
+        self,
+        data: DataSpec,
+        width: int,
+        level: Level,
+        *,
+        model: str = "",
+        tuning: str = FROZEN,
+        rank: int = 8,
+        stem_layers: int | None = None,
+    ) -> None:
+        nn.Module.__init__(self)
+        del data, width
+        num_layers = stem_layers if level == "stem" else None
+        self.backbone = TransformersText(self.find_model(model), num_layers, tuning, rank)
         self.is_frozen = tuning == FROZEN
-        self.token_spec = TokenSpec(backbone.width)
-        self.norm = nn.LayerNorm(backbone.width)
+        self.token_spec = TokenSpec(self.backbone.width)
+        self.norm = nn.LayerNorm(self.backbone.width)
         self._memory = InstructionMemory()
         self.register_load_state_dict_post_hook(_forget_if_other_weights)
+
+    @staticmethod
+    @abstractmethod
+    def find_model(model: str) -> str:
+        """Return the folder or hub id for what the option `model` says."""
 
     def train(self, mode: bool = True) -> "PretrainedTextEncoder":  # noqa: FBT001, FBT002
         """Leave the backbone in evaluation mode: no dropout."""

@@ -153,7 +153,7 @@ class PretrainedTextEncoder(Encoder):
 
     def forget(self) -> None:
         """Encode every instruction anew when it comes again."""
-        self._memory = InstructionMemory()
+        self._memory.clear()
 
     def _encode_distinct(self, texts: tuple[str, ...]) -> Tokens:
         distinct = tuple(dict.fromkeys(texts))
@@ -181,6 +181,10 @@ class InstructionMemory:
     """Tokens of instructions that were encoded before: derived, so not part of any state."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
         self._row: dict[str, int] = {}
         self._values = torch.zeros(0, 0, 0)
         self._lengths = torch.zeros(0, dtype=torch.int64)
@@ -210,5 +214,5 @@ class InstructionMemory:
         mask = lengths_to_mask(lengths, longest)
         found = Tokens(self._values[rows, :longest].to(device), mask.to(device))
         if len(self._row) > MAX_REMEMBERED:
-            self.__init__()  # type: ignore[misc]
+            self.clear()
         return found

@@ -15,6 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -196,8 +197,6 @@ class _FrameTokens:
 
     def _header(self) -> bytes:
         """Return the start of an `.npy` file, so that rows can be appended to it in order."""
-        from io import BytesIO
-
         start = BytesIO()
         values = {"descr": self.stored_as, "fortran_order": False, "shape": self.shape}
         np.lib.format.write_array_header_1_0(start, values)

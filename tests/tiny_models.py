@@ -180,6 +180,21 @@ def bert(folder: Path) -> Path:
     return _save(folder, transformers.BertModel(config), tokenizer=tokenizer)
 
 
+def t5(folder: Path) -> Path:
+    tokenizer = _word_tokenizer(
+        ("<pad>", "</s>", "<unk>"),
+        "$A </s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        eos_token="</s>",
+    )
+    torch.manual_seed(0)
+    config = transformers.T5Config(
+        d_model=40, d_kv=10, d_ff=64, num_layers=2, num_heads=4, vocab_size=len(tokenizer)
+    )
+    return _save(folder, transformers.T5Model(config), tokenizer=tokenizer)
+
+
 VISION_MODELS = {
     "clip": clip,
     "siglip": siglip,
@@ -188,4 +203,4 @@ VISION_MODELS = {
     "dinov3": dinov3,
     "vit": vit,
 }
-TEXT_MODELS = {"clip": clip, "siglip": siglip, "siglip2": siglip2, "bert": bert}
+TEXT_MODELS = {"clip": clip, "siglip": siglip, "siglip2": siglip2, "bert": bert, "t5": t5}

@@ -113,6 +113,7 @@ def test_word_tokens_equal_those_of_transformers_own_pipeline(tiny, name):
         "clip": transformers.CLIPTextModel,
         "siglip": transformers.SiglipTextModel,
         "siglip2": transformers.Siglip2TextModel,
+        "t5": transformers.T5EncoderModel,
     }
     model = kind.get(name, transformers.AutoModel).from_pretrained(folder).eval()
     with torch.no_grad():

@@ -305,11 +305,16 @@ def check_parts(config: PolicyConfig, fusions: Sequence[str]) -> None:
         discovery.load(plait.fusion, name, Fusion)  # type: ignore[type-abstract]
 
 
-def parameter_count(config: PolicyConfig, data: DataSpec) -> int:
-    """Count the parameters of a policy that would be trained, without making them."""
+def sketch_policy(config: PolicyConfig, data: DataSpec) -> Policy:
+    """Build a policy of shapes without values, to ask what it is made of."""
     with torch.device("meta"), without_weights():
         normalizer = Normalizer(proprio_dim=data.proprio_dim, action_dim=data.action_dim)
-        return Policy(config, data, normalizer).num_trained_parameters()
+        return Policy(config, data, normalizer)
+
+
+def parameter_count(config: PolicyConfig, data: DataSpec) -> int:
+    """Count the parameters of a policy that would be trained, without making them."""
+    return sketch_policy(config, data).num_trained_parameters()
 
 
 def match_parameters(config: PolicyConfig, data: DataSpec, target: int) -> PolicyConfig:

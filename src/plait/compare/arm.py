@@ -9,7 +9,7 @@ from typing import Any
 
 from plait.compare.settings import CONTROLS, Arm, CompareSettings, run_config
 from plait.compare.workers import Report
-from plait.config import PolicyConfig, RunConfig
+from plait.config import PolicyConfig
 from plait.envs import make_env
 from plait.evaluation.cost import measure_cost
 from plait.evaluation.diagnostics import fusion_diagnostics
@@ -56,18 +56,14 @@ class ArmJob:
             share = TRAINING_SHARE * progress.step / progress.num_steps
             report("training", share, f"loss {progress.loss:.4f}")
 
-        trained = train(self.run, self.folder, on_progress=on_progress)
+        run = run_config(self.settings, self.arm, self.seed, self.data_path, self.policy)
+        trained = train(run, self.folder, on_progress=on_progress)
         episodes = self._evaluate(trained.policy, self.settings.env, EVALUATION_SEED, report)
         held_out: list[EpisodeResult] = []
         if self.settings.holdout_env is not None:
             env = self.settings.holdout_env
             held_out = self._evaluate(trained.policy, env, HOLDOUT_SEED, report)
         save_result(self.folder / RESULT_FILE, self._result(trained, episodes, held_out))
-
-    @property
-    def run(self) -> RunConfig:
-        """The training, spelled out."""
-        return run_config(self.settings, self.arm, self.seed, self.data_path, self.policy)
 
     def _evaluate(
         self, policy: Policy, env: str, first_seed: int, report: Report

@@ -13,7 +13,7 @@ from plait.data.normalize import Normalizer
 from plait.errors import OptionError
 from plait.policy import build_policy
 from plait.training.loop import Trainer
-from plait.training.run import BatchSource, describe_data
+from plait.training.run import BatchSource, describe_data, prepare_features
 
 WARMUP_STEPS = 2
 TIMED_STEPS = 5
@@ -67,7 +67,9 @@ def _seconds_per_step(
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        trainer, batches = Trainer(policy, run.training), BatchSource(data, episodes, run)
+        features = prepare_features(policy, data, run)
+        trainer = Trainer(policy, run.training)
+        batches = BatchSource(data, episodes, run, features)
         for index in range(WARMUP_STEPS):
             trainer.step(index, batches(index))
         start = time.perf_counter()

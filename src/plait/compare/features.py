@@ -7,7 +7,7 @@ from plait.compare.console import progress_bar
 from plait.config import RunConfig
 from plait.data.dataset import Demonstrations
 from plait.data.normalize import Normalizer
-from plait.policy import build_policy
+from plait.policy import build_policy, sketch_policy
 from plait.training.run import describe_data, prepare_features
 
 
@@ -22,12 +22,13 @@ def encode_once(runs: Sequence[RunConfig], data: Demonstrations) -> None:
     done: list[object] = []
     for run in runs:
         spec = describe_data(data, run.data.image_size)
-        normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
-        policy = build_policy(run.policy, spec, normalizer, run.training.seed)
-        frozen = policy.frozen_encoders()
+        # Weights are read only where there is something to encode.
+        frozen = sketch_policy(run.policy, spec).frozen_encoders()
         if not frozen or frozen in done:
             continue
         done.append(frozen)
+        normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
+        policy = build_policy(run.policy, spec, normalizer, run.training.seed)
         with _bar_when_needed("encode frames") as show:
             prepare_features(policy, data, run, show)
 

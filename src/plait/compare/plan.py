@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from plait.compare.budget import steps_within
-from plait.compare.settings import CompareSettings
+from plait.compare.features import encode_once
+from plait.compare.settings import Arm, CompareSettings, run_config
 from plait.config import Component, DataSpec, PolicyConfig
 from plait.data.dataset import Demonstrations
 from plait.envs import make_env
@@ -61,6 +62,13 @@ def make_plan(
     wanted = _wanted(settings, data.fingerprint, budget_seconds)
     if saved is not None:
         _refuse_other(out, saved["wanted"], wanted)
+    # Before a budget is turned into steps: those are timed as they will be run.
+    runs = [
+        run_config(settings, Arm(fusion=name), settings.seed, str(data_path), policy)
+        for name, policy in policies.items()
+    ]
+    encode_once(runs, data)
+    if saved is not None:
         num_steps = int(saved["num_steps"])
     elif budget_seconds is not None:
         num_steps = steps_within(budget_seconds, settings, policies, data_path, data, num_workers)

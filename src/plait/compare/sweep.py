@@ -11,7 +11,6 @@ from pathlib import Path
 from plait.compare.arm import RESULT_FILE, ArmJob
 from plait.compare.console import job_progress, progress_bar
 from plait.compare.demonstrations import record_once
-from plait.compare.features import encode_once
 from plait.compare.gallery import add_pictures
 from plait.compare.plan import Plan, check_environment, make_plan
 from plait.compare.settings import CONTROLS, Arm, CompareSettings, run_config
@@ -70,7 +69,6 @@ def compare(
     seeds = range(settings.seed, settings.seed + settings.num_seeds)
     arms = [Arm(fusion=name) for name in settings.fusions]
     jobs = [_job(plan, out, arm, seed) for seed in seeds for arm in arms]
-    encode_once([job.run for job in jobs[: len(arms)]], plan.data)
     _run(jobs, num_workers)
     if settings.has_controls:
         # The controls are the best strategy's own network: a control of a poor one shows nothing.

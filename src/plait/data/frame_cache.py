@@ -14,6 +14,7 @@ from typing import IO
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
+from numpy.typing import DTypeLike
 from PIL import Image
 
 from plait.data.files import locked, reason, whole_file
@@ -51,12 +52,12 @@ def open_frames(
     prefix = f"{camera.replace('/', '_')}-{size or 'full'}-"
     name = f"{prefix}{frames_key(reader, camera, size)}.npy"
     beside_data = reader.root / CACHE_FOLDER / name
-    if not _is_whole(beside_data, shape):
+    if not is_whole_array(beside_data, shape, np.uint8):
         path = cache_folder(reader.root) / name
         try:
             with locked(path.with_suffix(".lock")):
                 # Another process may have built it while this one waited.
-                if not _is_whole(path, shape):
+                if not is_whole_array(path, shape, np.uint8):
                     _build(reader, camera, path, shape, on_progress)
                     _remove_outdated(path, prefix)
         except OSError as error:
@@ -65,9 +66,7 @@ def open_frames(
                 f"{reason(error)}. It takes {_mebibytes(shape)} MiB"
             ) from error
         beside_data = path
-    frames: ndarray = np.load(beside_data, mmap_mode="r")
-    # A plain view: the subclass costs on every slice.
-    return frames.view(np.ndarray)
+    return map_array(beside_data)
 
 
 def frames_key(reader: LeRobotReader, camera: str, size: int | None) -> str:
@@ -112,12 +111,19 @@ def cache_folder(root: Path) -> Path:
     return folder
 
 
-def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+def is_whole_array(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> bool:
+    """Say whether a file holds a whole array of that form."""
     try:
-        frames = np.load(path, mmap_mode="r")
+        found = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
         return False
-    return bool(frames.shape == shape and frames.dtype == np.uint8)
+    return bool(found.shape == shape and found.dtype == np.dtype(dtype))
+
+
+def map_array(path: Path) -> ndarray:
+    """Map an array into memory, as a plain view: the subclass costs on every slice."""
+    mapped: ndarray = np.load(path, mmap_mode="r")
+    return mapped.view(np.ndarray)
 
 
 def _build(

@@ -16,7 +16,7 @@ from plait.backbones.text import TransformersText
 from plait.backbones.tuning import FROZEN
 from plait.backbones.vision import VisionBackbone
 from plait.config import DataSpec
-from plait.encoders.base import Encoder, Level, view_mask
+from plait.encoders.base import Encoder, Level, present_instructions, view_mask
 from plait.masks import lengths_to_mask, masked_fill
 from plait.types import LANGUAGE, VISION, Observation, Tokens, TokenSpec
 
@@ -24,13 +24,34 @@ from plait.types import LANGUAGE, VISION, Observation, Tokens, TokenSpec
 MAX_REMEMBERED = 4096
 
 
-class PretrainedVisionEncoder(Encoder):
-    """A vision backbone, then a norm and an embedding of the view, which are always trained.
+class PretrainedEncoder(Encoder):
+    """What encoders of either modality share.
 
     Attributes:
-        backbone: Maps images to tokens.
+        backbone: Maps raw inputs to tokens.
         is_frozen: Whether the backbone stays as it is.
     """
+
+    backbone: VisionBackbone | TransformersText
+    is_frozen: bool
+
+    def train(self, mode: bool = True) -> "PretrainedEncoder":  # noqa: FBT001, FBT002
+        """Leave the backbone in evaluation mode: no dropout, statistics as pretrained."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def save_files(self, folder: Path) -> None:
+        """Write what it takes to build the backbone again."""
+        self.backbone.save_files(folder)
+
+    def _backbone_gradients(self) -> torch.set_grad_enabled:
+        """Build no graph inside a backbone that is frozen."""
+        return torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen)
+
+
+class PretrainedVisionEncoder(PretrainedEncoder):
+    """A vision backbone, then a norm and an embedding of the view, which are always trained."""
 
     modality = VISION
     backbone: VisionBackbone
@@ -43,12 +64,6 @@ class PretrainedVisionEncoder(Encoder):
         self.token_spec = TokenSpec(backbone.width, backbone.grid, num_views)
         self.norm = nn.LayerNorm(backbone.width)
         self.view_embedding = nn.Parameter(torch.randn(num_views, 1, backbone.width) * 0.02)
-
-    def train(self, mode: bool = True) -> "PretrainedVisionEncoder":  # noqa: FBT001, FBT002
-        """Leave the backbone in evaluation mode: no dropout, statistics as pretrained."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
 
     def forward(self, observation: Observation) -> Tokens:
         """Encode every view: `[batch, views * rows * columns, width]`."""
@@ -69,15 +84,11 @@ class PretrainedVisionEncoder(Encoder):
         self, images: UInt8[Tensor, "images 3 height width_px"]
     ) -> Float[Tensor, "images tokens width"]:
         """Run the backbone, without a graph where it is frozen."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
+        with self._backbone_gradients():
             return self.backbone(images)
 
-    def save_files(self, folder: Path) -> None:
-        """Write what it takes to build the backbone again."""
-        self.backbone.save_files(folder)
 
-
-class PretrainedTextEncoder(Encoder):
+class PretrainedTextEncoder(PretrainedEncoder):
     """A text backbone, then a norm, which is always trained.
 
     Every distinct instruction is encoded once while the backbone is frozen.
@@ -91,13 +102,10 @@ class PretrainedTextEncoder(Encoder):
         rank: Of LoRA's additions.
         stem_layers: Blocks of the stem; all where None, since what a pretrained model has learned
             is in its depth.
-
-    Attributes:
-        backbone: Maps texts to tokens.
-        is_frozen: Whether the backbone stays as it is.
     """
 
     modality = LANGUAGE
+    backbone: TransformersText
 
     def __init__(
         self,
@@ -125,26 +133,17 @@ class PretrainedTextEncoder(Encoder):
     def find_model(model: str) -> str:
         """Return the folder or hub id for what the option `model` says."""
 
-    def train(self, mode: bool = True) -> "PretrainedTextEncoder":  # noqa: FBT001, FBT002
-        """Leave the backbone in evaluation mode: no dropout."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
-
     def forward(self, observation: Observation) -> Tokens:
         """Encode the instructions: `[batch, tokens, width]`, tokens up to the longest one."""
         present = observation.modality_mask[LANGUAGE]
-        # An absent instruction is not read: it may be too long, and is nobody's business.
-        pairs = zip(observation.instruction, present.tolist(), strict=True)
-        texts = tuple(text if is_present else "" for text, is_present in pairs)
-        tokens = self._encode_distinct(texts)
+        tokens = self._encode_distinct(present_instructions(observation))
         mask = tokens.mask & present.unsqueeze(-1)
         values = self.norm(tokens.values.to(self.norm.weight.dtype))
         return Tokens(masked_fill(values, mask.unsqueeze(-1).expand_as(values)), mask)
 
     def encode_texts(self, texts: tuple[str, ...]) -> Tokens:
         """Run the backbone, without a graph where it is frozen."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
+        with self._backbone_gradients():
             return self.backbone(texts)
 
     def remember(self, texts: tuple[str, ...], tokens: Tokens) -> None:
@@ -159,16 +158,13 @@ class PretrainedTextEncoder(Encoder):
         distinct = tuple(dict.fromkeys(texts))
         if not self.is_frozen:
             tokens = self.encode_texts(distinct)
-            rows = [distinct.index(text) for text in texts]
+            place = {text: index for index, text in enumerate(distinct)}
+            rows = [place[text] for text in texts]
             return Tokens(tokens.values[rows], tokens.mask[rows])
         new = tuple(text for text in distinct if text not in self._memory)
         if new:
             self._memory.add(new, self.encode_texts(new))
         return self._memory.look_up(texts, self.norm.weight.device)
-
-    def save_files(self, folder: Path) -> None:
-        """Write the configuration and the tokenizer."""
-        self.backbone.save_files(folder)
 
 
 def _forget_if_other_weights(encoder: PretrainedTextEncoder, keys: _IncompatibleKeys) -> None:

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from plait.config import DataSpec
-from plait.types import VISION, Observation, Tokens, TokenSpec
+from plait.types import LANGUAGE, VISION, Observation, Tokens, TokenSpec
 
 Level = Literal["stem", "features"]
 
@@ -45,6 +45,13 @@ class Encoder(nn.Module, ABC):
     def save_files(self, folder: Path) -> None:
         """Write what a saved policy must keep beside its weights, such as a tokenizer: nothing."""
         del folder
+
+
+def present_instructions(observation: Observation) -> tuple[str, ...]:
+    """Return the instructions, empty where absent: those may be too long or hold unknown words."""
+    present = observation.modality_mask[LANGUAGE].tolist()
+    pairs = zip(observation.instruction, present, strict=True)
+    return tuple(text if is_present else "" for text, is_present in pairs)
 
 
 def scaled_views(

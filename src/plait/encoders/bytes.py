@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from plait.config import DataSpec
-from plait.encoders.base import Encoder, Level
+from plait.encoders.base import Encoder, Level, present_instructions
 from plait.errors import OptionError
 from plait.layers import SelfAttentionBlock
 from plait.masks import masked_fill
@@ -63,9 +63,7 @@ class ByteEncoder(Encoder):
     def forward(self, observation: Observation) -> Tokens:
         """Encode the instructions: `[batch, groups of bytes, width]`."""
         present = observation.modality_mask[LANGUAGE]
-        pairs = zip(observation.instruction, present.tolist(), strict=True)
-        ids = self.tokenize(tuple(text if is_present else "" for text, is_present in pairs))
-        ids = ids.to(present.device)
+        ids = self.tokenize(present_instructions(observation)).to(present.device)
         is_real = ids != PADDING
         mask = is_real.unflatten(1, (-1, self.stride)).any(dim=-1)
         letters = self.embedding(ids)

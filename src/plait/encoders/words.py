@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from plait.config import DataSpec
-from plait.encoders.base import Encoder, Level
+from plait.encoders.base import Encoder, Level, present_instructions
 from plait.errors import OptionError, UnknownNameError
 from plait.layers import SelfAttentionBlock
 from plait.types import LANGUAGE, Observation, Tokens, TokenSpec
@@ -74,10 +74,7 @@ class WordEncoder(Encoder):
     def forward(self, observation: Observation) -> Tokens:
         """Encode the instructions: `[batch, words, width]`, words up to the longest one."""
         present = observation.modality_mask[LANGUAGE]
-        # An absent instruction is not read: it may be empty or hold words nobody knows.
-        pairs = zip(observation.instruction, present.tolist(), strict=True)
-        texts = tuple(text if is_present else "" for text, is_present in pairs)
-        ids = self.tokenize(texts).to(present.device)
+        ids = self.tokenize(present_instructions(observation)).to(present.device)
         mask = (ids != PADDING) & present.unsqueeze(-1)
         values = self.embedding(ids) + self.position[: ids.shape[1]]
         return self.trunk(Tokens(values, mask))

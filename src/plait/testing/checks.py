@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
+from plait.masks import masked_fill
+from plait.types import Tokens
+
 Case = TypeVar("Case")
 Part = TypeVar("Part", bound=nn.Module)
 # Two ways to the same float32 value differ by rounding only; a real dependence by far more.
@@ -159,6 +162,18 @@ def require_gradients(module: nn.Module, total: Tensor) -> None:
         f"no gradient for {', '.join(dead)}. Likely a dead branch: a layer whose result is "
         "dropped or detached, or a softmax over a single key",
     )
+
+
+def real_values(tokens: Tokens) -> Tensor:
+    """Return token values with zeros for what is not real: what any reader may see."""
+    return masked_fill(tokens.values, tokens.mask.unsqueeze(-1).expand_as(tokens.values))
+
+
+def require_token_gradients(module: nn.Module, tokens: Tokens) -> None:
+    """Require that the real tokens, each number weighed differently, reach every parameter."""
+    values = real_values(tokens)
+    direction = torch.sin(torch.arange(values[0].numel())).view_as(values[0])
+    require_gradients(module, (values * direction).sum())
 
 
 def require_round_trip(first: Part, second: Part, run: Callable[[Part], Sequence[Tensor]]) -> None:

@@ -23,12 +23,12 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from numpy import ndarray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from plait.data.dataset import Demonstrations
-from plait.data.files import locked, output_errors
-from plait.data.frame_cache import cache_folder
+from plait.data.files import locked, output_errors, whole_file
+from plait.data.frame_cache import cache_folder, is_whole_array, map_array
 from plait.encoders._pretrained import PretrainedTextEncoder, PretrainedVisionEncoder
 from plait.errors import OutputError, PlaitError, UnknownNameError
 from plait.policy import Policy
@@ -73,8 +73,6 @@ class FeatureCache:
         self, observation: Observation, window: Int64[ndarray, "batch window"]
     ) -> Observation:
         """Attach the tokens of the steps that an observation shows."""
-        if not self.frames:
-            return observation
         features = {camera: self._gather(camera, window) for camera in self.frames}
         return replace(observation, features=features)
 
@@ -155,16 +153,10 @@ class _FrameTokens:
                 # Another process may have built it while this one waited.
                 if not self._is_whole():
                     self._build(on_progress)
-        stored: ndarray = np.load(self.path, mmap_mode="r")
-        # A plain view: the subclass costs on every slice.
-        return stored.view(np.ndarray)
+        return map_array(self.path)
 
     def _is_whole(self) -> bool:
-        try:
-            stored = np.load(self.path, mmap_mode="r")
-        except (OSError, ValueError, EOFError):
-            return False
-        return bool(stored.shape == self.shape and stored.dtype == np.dtype(self.stored_as))
+        return is_whole_array(self.path, self.shape, self.stored_as)
 
     def _build(self, on_progress: Progress | None) -> None:
         header = self._header()
@@ -241,13 +233,8 @@ def _open_texts(
         tokens = encoder.encode_texts(texts)
     values = tokens.values.to(DTYPES[dtype][0]).cpu().contiguous()
     mask = tokens.mask.cpu().contiguous()
-    temporary = path.with_suffix(f".{os.getpid()}.partial")
-    with output_errors(path):
-        try:
-            save_file({"values": values, "mask": mask}, temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with output_errors(path), whole_file(path, path.with_suffix(f".{os.getpid()}.partial")) as file:
+        file.write(save({"values": values, "mask": mask}))
     return Tokens(values, mask)
 
 

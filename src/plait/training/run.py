@@ -83,7 +83,7 @@ def gather(
 ) -> Batch:
     """Return a batch, with the tokens of a frozen encoder where they are known."""
     batch = demonstrations.gather(steps)
-    if features is None:
+    if features is None or not features.frames:
         return batch
     observation = features.add_to(batch.observation, demonstrations.window(steps))
     return replace(batch, observation=observation)
@@ -153,21 +153,20 @@ def train(
     _refuse_other_run(folder, run)
     write_text_atomically(folder / CONFIG_FILE, to_json(run) + "\n")
     features = prepare_features(policy, demonstrations, run)
+    validation = validation_batches(demonstrations, validation_episodes, run, features)
     position = fit(
         policy,
         BatchSource(demonstrations, training_episodes, run, features),
         run.training,
         folder=folder,
-        validation=validation_batches(demonstrations, validation_episodes, run, features),
+        validation=validation,
         on_progress=on_progress,
         tensorboard=tensorboard,
     )
     policy.save(folder / POLICY_FOLDER)
     # From here on every instruction is encoded as it will be on the robot, in full precision.
     forget_features(policy)
-    # Without features: whoever changes an image or masks one must see the encoder react.
-    validation = validation_batches(demonstrations, validation_episodes, run)
-    return TrainedRun(policy, position, validation)
+    return TrainedRun(policy, position, [_without_features(batch) for batch in validation])
 
 
 def forget_features(policy: Policy) -> None:
@@ -175,6 +174,11 @@ def forget_features(policy: Policy) -> None:
     language = policy.encoders[LANGUAGE]
     if isinstance(language, PretrainedTextEncoder):
         language.forget()
+
+
+def _without_features(batch: Batch) -> Batch:
+    """Drop stored tokens: whoever changes an image or masks one must see the encoder react."""
+    return replace(batch, observation=replace(batch.observation, features={}))
 
 
 def prepare_features(

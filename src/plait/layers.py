@@ -45,6 +45,33 @@ class MLP(nn.Module):
         return self.contract(F.silu(self.expand(values)))
 
 
+def read_keys(
+    query: Float[Tensor, "B N Q H"],
+    key: Float[Tensor, "B N T H"],
+    value: Float[Tensor, "B N T H"],
+    mask: Bool[Tensor, "B _ T"],
+) -> Float[Tensor, "B N Q H"]:
+    """Let every query read the keys of its mask; one without any reads what means nothing.
+
+    The mask's second axis has one entry a query, or one for all. A softmax over nothing would be
+    NaN, so such a row is opened, and the caller drops the outcome.
+    """
+    open_mask = (mask | ~mask.any(dim=-1, keepdim=True)).unsqueeze(1)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=open_mask)
+
+
+def weigh_keys(
+    query: Float[Tensor, "B N Q H"],
+    key: Float[Tensor, "B N T H"],
+    value: Float[Tensor, "B N T H"],
+    mask: Bool[Tensor, "B _ T"],
+) -> tuple[Float[Tensor, "B N Q H"], Float[Tensor, "B Q T"]]:
+    """Do the same, and also return the weights averaged over the heads; zeros for no key."""
+    logits = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    weights = masked_softmax(logits, mask.unsqueeze(1).expand_as(logits))
+    return weights @ value, weights.mean(dim=1)
+
+
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention over real keys only.
 
@@ -81,15 +108,10 @@ class Attention(nn.Module):
         if is_all_real(key_mask):
             mixed = F.scaled_dot_product_attention(query_BNQH, key_BNTH, value_BNTH)
             return self.out(mixed.transpose(1, 2).flatten(-2))
-        # A row without a real key would be softmax over nothing; open it and drop the outcome.
-        has_key_B1 = key_mask.any(dim=-1, keepdim=True)
-        open_mask = (key_mask | ~has_key_B1)[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(
-            query_BNQH, key_BNTH, value_BNTH, attn_mask=open_mask
-        )
+        mixed = read_keys(query_BNQH, key_BNTH, value_BNTH, key_mask.unsqueeze(1))
         out = self.out(mixed.transpose(1, 2).flatten(-2))
         # A product, which is cheaper than a fill: what stands here is finite.
-        return out * has_key_B1.unsqueeze(-1).to(out.dtype)
+        return out * key_mask.any(dim=-1)[:, None, None].to(out.dtype)
 
     def attend(
         self,
@@ -100,12 +122,10 @@ class Attention(nn.Module):
         """Do the same, and also return the attention weights averaged over the heads."""
         key_BNTH, value_BNTH = (self._heads(part) for part in self.key_value(keys).chunk(2, -1))
         query_BNQH = self._heads(self.query(queries))
-        logits = query_BNQH @ key_BNTH.transpose(-1, -2) / math.sqrt(query_BNQH.shape[-1])
-        mask_BNQT = key_mask[:, None, None, :].expand_as(logits)
-        weights_BNQT = masked_softmax(logits, mask_BNQT)
-        out = self.out((weights_BNQT @ value_BNTH).transpose(1, 2).flatten(-2))
+        mixed, weights_BQT = weigh_keys(query_BNQH, key_BNTH, value_BNTH, key_mask.unsqueeze(1))
+        out = self.out(mixed.transpose(1, 2).flatten(-2))
         has_key = key_mask.any(dim=-1)[:, None, None].to(out.dtype)
-        return out * has_key, weights_BNQT.mean(dim=1)
+        return out * has_key, weights_BQT
 
 
 class SelfAttentionBlock(nn.Module):

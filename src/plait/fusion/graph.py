@@ -13,17 +13,15 @@ gathers neighbours; the typed keys are the dearest part.
 When it loses: where far patches must be compared: they are many steps apart, or meet in a word.
 """
 
-import math
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from plait.fusion.base import Fusion, Projections
-from plait.layers import MLP, Linear
-from plait.masks import masked_fill, masked_mean, masked_softmax
+from plait.layers import MLP, Linear, read_keys, weigh_keys
+from plait.masks import masked_fill, masked_mean
 from plait.types import LANGUAGE, VISION, Fused, Tokens, TokenSpec
 
 # Per modality, which of its nodes are neighbours.
@@ -90,11 +88,11 @@ class GraphLayer(nn.Module):
             mask_BIJ = _edges_into(receiver, nodes, adjacency)
             keys_BNJH = torch.cat(typed, dim=2)
             if self.training:
-                read = _read(asked_BNIH, keys_BNJH, messages_BNJH, mask_BIJ)
+                read = read_keys(asked_BNIH, keys_BNJH, messages_BNJH, mask_BIJ)
+                hears = mask_BIJ.any(dim=-1)[:, None, :, None]
+                read = masked_fill(read, hears.expand_as(read))
             else:
-                read, weights[receiver] = _read_weights(
-                    asked_BNIH, keys_BNJH, messages_BNJH, mask_BIJ
-                )
+                read, weights[receiver] = weigh_keys(asked_BNIH, keys_BNJH, messages_BNJH, mask_BIJ)
             new = part.values + self.out(read.transpose(1, 2).flatten(-2))
             updated[receiver] = part.with_values(new + self.mlp(self.mlp_norm(new)))
         return updated, weights
@@ -119,32 +117,6 @@ def _edges_into(
         is_joined = part.mask.unsqueeze(1).expand(batch, length, -1)
         parts.append(is_joined & adjacency[receiver] if sender == receiver else is_joined)
     return torch.cat(parts, dim=2)
-
-
-def _read(
-    asked: Float[Tensor, "B N I H"],
-    keys: Float[Tensor, "B N J H"],
-    messages: Float[Tensor, "B N J H"],
-    mask: Bool[Tensor, "B I J"],
-) -> Float[Tensor, "B N I H"]:
-    """Add up messages by their shares; zero for a node that hears nothing."""
-    hears_B1I1 = mask.any(dim=-1)[:, None, :, None]
-    # A softmax over nothing is NaN; open it and drop the outcome.
-    open_mask = mask.unsqueeze(1) | ~hears_B1I1
-    read = F.scaled_dot_product_attention(asked, keys, messages, attn_mask=open_mask)
-    return masked_fill(read, hears_B1I1.expand_as(read))
-
-
-def _read_weights(
-    asked: Float[Tensor, "B N I H"],
-    keys: Float[Tensor, "B N J H"],
-    messages: Float[Tensor, "B N J H"],
-    mask: Bool[Tensor, "B I J"],
-) -> tuple[Float[Tensor, "B N I H"], Float[Tensor, "B I J"]]:
-    """Do the same, and also return the shares averaged over the heads."""
-    logits = asked @ keys.transpose(-1, -2) / math.sqrt(asked.shape[-1])
-    shares = masked_softmax(logits, mask.unsqueeze(1).expand_as(logits))
-    return shares @ messages, shares.mean(dim=1)
 
 
 class GraphFusion(Fusion):

@@ -73,12 +73,21 @@ class RolloutPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class CurvePoint:
-    """One point of a learning curve."""
+    """One point of a learning curve.
+
+    Attributes:
+        step: Steps done.
+        train_loss: Loss of the last batch.
+        validation_loss: Mean loss over held-out batches, where there are any.
+        seconds: Wall time so far.
+        score: What early stopping watches, higher is better, where something is watched.
+    """
 
     step: int
     train_loss: float
     validation_loss: float | None
     seconds: float
+    score: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -290,7 +299,7 @@ def _processor() -> str:
 
 def _git_commit() -> str | None:
     """Return the commit of the source tree Plait runs from; None for an installed package."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     if not (root / ".git").exists():
         return None
     command = ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"]

@@ -32,8 +32,9 @@ from plait.data.normalize import Normalizer
 from plait.encoders import parse_encoder
 from plait.policy import Policy, build_policy
 from plait.results import describe_machine
+from plait.training.batches import BatchSource, describe_data
 from plait.training.loop import Trainer
-from plait.training.run import BatchSource, describe_data, prepare_features
+from plait.training.run import prepare_features
 from plait.types import VISION
 
 BATCH_SIZE = 64
@@ -80,7 +81,7 @@ def train(run: RunConfig, data: Demonstrations, *, from_cache: bool) -> float:
     start = time.perf_counter()
     policy = make_policy(run, data)
     features = prepare_features(policy, data, run) if from_cache else None
-    source = BatchSource(data, np.arange(data.num_episodes), run, features)
+    source = BatchSource(data, np.arange(data.num_episodes), run.training, run.masked, features)
     trainer = Trainer(policy, run.training)
     for step in range(run.training.num_steps):
         trainer.step(step, source(step))

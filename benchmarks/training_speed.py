@@ -27,8 +27,8 @@ from plait.data.normalize import Normalizer
 from plait.policy import Policy, build_policy
 from plait.results import describe_machine
 from plait.testing import fake_observation
+from plait.training.batches import BatchSource, describe_data
 from plait.training.loop import Trainer
-from plait.training.run import BatchSource, describe_data
 
 
 def make_trainers(folder: str, fusions: list[str]) -> dict[str, tuple[Trainer, BatchSource]]:
@@ -51,7 +51,10 @@ def make_trainers(folder: str, fusions: list[str]) -> dict[str, tuple[Trainer, B
     for name, config in match_sizes(settings, spec).items():
         run = run_config(settings, Arm(fusion=name), 0, str(root), config)
         policy = build_policy(config, spec, normalizer, 0)
-        made[name] = (Trainer(policy, run.training), BatchSource(data, episodes, run))
+        made[name] = (
+            Trainer(policy, run.training),
+            BatchSource(data, episodes, run.training, run.masked),
+        )
     return made
 
 

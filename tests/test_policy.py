@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import plait.fusion
 import plait.heads
-from plait import discovery, policy
+from plait import discovery, model_folder
 from plait.config import Component, PolicyConfig
 from plait.data.normalize import Normalizer
 from plait.errors import (
@@ -277,7 +277,9 @@ def change_json(folder, **changes):
 
 
 def test_a_missing_policy_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match=r"none/policy.json: no such file; expected a folder"):
+    with pytest.raises(
+        CheckpointError, match=r"none/policy.json: no such file; expected the folder"
+    ):
         Policy.load(tmp_path / "none")
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match=r"file/policy.json: no such file"):
@@ -372,7 +374,7 @@ def test_a_full_disk_leaves_the_old_policy(folder, monkeypatch):
     def fail(*_args, **_kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(policy, "save_file", fail)
+    monkeypatch.setattr(model_folder, "save_file", fail)
     with pytest.raises(OutputError, match=r"cannot save the policy to .*No space left on device"):
         build(seed=7).save(folder)
     assert (folder / "policy.safetensors").read_bytes() == before

@@ -66,6 +66,37 @@ class PolicyConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlignerConfig:
+    """Which towers are aligned, and by which objective.
+
+    Attributes:
+        objective: What is minimised.
+        action: Encoder of action chunks.
+        width: Size of the token axis of the encoders.
+        embedding_dim: Size of the shared space.
+        action_horizon: Steps of the action chunks.
+        action_sees_proprio: Whether the action tower also reads the robot's state.
+        shares_projection: Whether one last layer maps all towers into the shared space, which
+            leaves a smaller gap between them than one each.
+        micro_batch_size: Samples that the encoders take at a time; with 0 the whole batch. A
+            batch that does not fit in memory is encoded part by part, and again in the backward
+            pass, with the same gradient.
+    """
+
+    objective: Component = Component(name="info_nce")
+    vision: Component = Component(name="conv")
+    language: Component = Component(name="words")
+    proprio: Component = Component(name="state")
+    action: Component = Component(name="transformer")
+    width: int = 48
+    embedding_dim: int = 64
+    action_horizon: int = 8
+    action_sees_proprio: bool = False
+    shares_projection: bool = False
+    micro_batch_size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How a policy is optimised.
 
@@ -118,6 +149,20 @@ class DataConfig:
     validation_fraction: float = 0.02
     split_seed: int = 0
     feature_cache: str = "fp16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignConfig:
+    """One alignment from beginning to end.
+
+    Attributes:
+        patience: Validations without better retrieval after which the training ends; 0 for never.
+    """
+
+    data: DataConfig
+    aligner: AlignerConfig
+    training: TrainingConfig
+    patience: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,10 @@ import os
 import pkgutil
 import sys
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from plait.errors import PlaitError, UnknownNameError
+from plait.config import Component
+from plait.errors import OptionError, PlaitError, UnknownNameError
 
 T = TypeVar("T")
 
@@ -56,6 +57,24 @@ def load(package: ModuleType, name: str, base: type[T]) -> type[T]:
             "a strategy file must define exactly one"
         )
     return found[0]
+
+
+def build(kind: type[Any], component: Component, *arguments: object) -> Any:
+    """Construct a part, naming the options it has when given one that it lacks.
+
+    Raises:
+        UnknownNameError: If it has no such option.
+        OptionError: If it refuses the value of one.
+    """
+    parameters = inspect.signature(kind).parameters.values()
+    known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    for option in component.options:
+        if option not in known:
+            raise UnknownNameError(f"option of {component.name}", option, known)
+    try:
+        return kind(*arguments, **component.options)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"cannot build {component.name}: {error}") from error
 
 
 def _load_own(name: str, base: type[T]) -> type[T]:

@@ -4,19 +4,13 @@ policy = Policy.load("outputs/film/policy")
 chunk = policy.predict(observation)      # ActionChunk in the environment's own units
 """
 
-import inspect
-import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import cast
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import plait.encoders
@@ -26,20 +20,17 @@ from plait import discovery
 from plait.backbones.loading import without_weights
 from plait.config import Component, DataSpec, PolicyConfig, from_dict
 from plait.data.normalize import Normalizer
+from plait.encoders import build_encoder
 from plait.encoders.base import Encoder, Level
 from plait.errors import (
-    CheckpointError,
-    OptionError,
-    OutputError,
     PlaitError,
     ShapeError,
-    UnknownNameError,
 )
 from plait.fusion.base import Fusion
 from plait.heads.base import Head, HeadShape
+from plait.model_folder import ModelFolder, with_saved_models
 from plait.types import (
     LANGUAGE,
-    MODALITIES,
     PROPRIO,
     VISION,
     ActionChunk,
@@ -49,9 +40,7 @@ from plait.types import (
     Tokens,
 )
 
-FORMAT_VERSION = 1
-CONFIG_FILE = "policy.json"
-WEIGHTS_FILE = "policy.safetensors"
+FOLDER = ModelFolder("policy", "policy")
 
 
 @dataclass(frozen=True)
@@ -80,17 +69,23 @@ class Policy(nn.Module):
         components = {VISION: config.vision, LANGUAGE: config.language, PROPRIO: config.proprio}
         self.encoders = nn.ModuleDict(
             {
-                modality: _build_encoder(component, modality, data, config.width, fusion_class)
+                modality: build_encoder(
+                    component,
+                    modality,
+                    data,
+                    config.width,
+                    cast(Level, fusion_class.level[modality]),
+                )
                 for modality, component in components.items()
             }
         )
         specs = {name: cast(Encoder, part).token_spec for name, part in self.encoders.items()}
-        self.fusion = _build(fusion_class, config.fusion, specs, config.width)
+        self.fusion = discovery.build(fusion_class, config.fusion, specs, config.width)
         head_class = discovery.load(plait.heads, config.head.name, Head)  # type: ignore[type-abstract]
         shape = HeadShape(
             config.width, self.fusion.num_groups, config.action_horizon, data.action_dim
         )
-        self.head = _build(head_class, config.head, shape)
+        self.head = discovery.build(head_class, config.head, shape)
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -215,32 +210,9 @@ class Policy(nn.Module):
         Raises:
             OutputError: If the folder cannot be written, or holds anything but a policy.
         """
-        folder = Path(folder)
-        data = {
-            "format_version": FORMAT_VERSION,
-            "plait_version": plait.__version__,
-            "config": asdict(self.config),
-            "data": asdict(self.data),
-        }
-        try:
-            _refuse_other_work(folder)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-            try:
-                tensors = {k: v.contiguous() for k, v in self.state_dict().items()}
-                save_file(tensors, temporary / WEIGHTS_FILE)
-                (temporary / CONFIG_FILE).write_text(json.dumps(data, indent=2), encoding="utf-8")
-                for modality, encoder in self.encoders.items():
-                    _save_encoder_files(cast(Encoder, encoder), temporary / modality)
-                temporary.chmod(0o755)
-                if folder.exists():
-                    shutil.rmtree(folder)
-                temporary.rename(folder)
-            except BaseException:
-                shutil.rmtree(temporary, ignore_errors=True)
-                raise
-        except (OSError, SafetensorError) as error:
-            raise OutputError(f"cannot save the policy to {folder}: {error}") from error
+        header = {"config": asdict(self.config), "data": asdict(self.data)}
+        encoders = {name: cast(Encoder, part) for name, part in self.encoders.items()}
+        FOLDER.save(Path(folder), header, self, encoders)
 
     @classmethod
     def load(cls, folder: Path | str) -> "Policy":
@@ -250,30 +222,15 @@ class Policy(nn.Module):
             CheckpointError: If it is missing, incomplete, or of another version.
         """
         folder = Path(folder)
-        data = _read_policy_json(folder)
-        try:
-            config = from_dict(PolicyConfig, data.get("config", {}))
-            spec = from_dict(DataSpec, data.get("data", {}))
+        header = FOLDER.read_header(folder)
+        with FOLDER.errors_of_header(folder):
+            config = from_dict(PolicyConfig, header.get("config", {}))
+            spec = from_dict(DataSpec, header.get("data", {}))
             normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
             with without_weights():
-                policy = cls(_with_saved_models(config, folder), spec, normalizer)
+                policy = cls(with_saved_models(config, folder), spec, normalizer)
             policy.config = config
-        except PlaitError as error:
-            raise CheckpointError(f"{folder / CONFIG_FILE}: {error}") from error
-        weights = folder / WEIGHTS_FILE
-        try:
-            policy.load_state_dict(load_file(weights))
-        except FileNotFoundError as error:
-            raise CheckpointError(f"{weights}: no such file; the policy is incomplete") from error
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"{weights}: not a whole safetensors file ({error}); copy or train it again"
-            ) from error
-        except RuntimeError as error:
-            first = str(error).strip().splitlines()[-1].strip()
-            raise CheckpointError(
-                f"{weights}: the weights do not fit {folder / CONFIG_FILE}: {first}"
-            ) from error
+        FOLDER.load_weights(folder, policy)
         return policy.eval()
 
 
@@ -299,7 +256,7 @@ def check_parts(config: PolicyConfig, fusions: Sequence[str]) -> None:
         kind = discovery.load(plait.encoders, component.name, Encoder)  # type: ignore[type-abstract]
         if component.name in plait.encoders.PRETRAINED:
             with torch.device("meta"), without_weights():
-                _build(kind, component, unknown, config.width, "features")
+                discovery.build(kind, component, unknown, config.width, "features")
     discovery.load(plait.heads, config.head.name, Head)  # type: ignore[type-abstract]
     for name in fusions:
         discovery.load(plait.fusion, name, Fusion)  # type: ignore[type-abstract]
@@ -338,86 +295,8 @@ def _with_hidden_dim(config: PolicyConfig, hidden_dim: int) -> PolicyConfig:
     return replace(config, fusion=replace(config.fusion, options=options))
 
 
-def _build_encoder(
-    component: Component, modality: str, data: DataSpec, width: int, fusion: type[Fusion]
-) -> Encoder:
-    encoder = discovery.load(plait.encoders, component.name, Encoder)  # type: ignore[type-abstract]
-    if encoder.modality != modality:
-        raise OptionError(
-            f"the encoder {component.name!r} reads {encoder.modality}, so it cannot be used for "
-            f"{modality}"
-        )
-    level = fusion.level[modality]
-    if level not in get_args(Level):
-        raise OptionError(f"{fusion.__name__}.level[{modality!r}] is {level!r}, not a level")
-    return _build(encoder, component, data, width, level)
-
-
-def _build(kind: type[Any], component: Component, *arguments: object) -> Any:
-    """Construct a part, naming the options it has when given one that it lacks."""
-    parameters = inspect.signature(kind).parameters.values()
-    known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    for option in component.options:
-        if option not in known:
-            raise UnknownNameError(f"option of {component.name}", option, known)
-    try:
-        return kind(*arguments, **component.options)
-    except (TypeError, ValueError) as error:
-        raise OptionError(f"cannot build {component.name}: {error}") from error
-
-
-def _refuse_other_work(folder: Path) -> None:
-    """Refuse to replace a folder that holds more than a policy."""
-    if folder.is_dir():
-        own = {CONFIG_FILE, WEIGHTS_FILE, *MODALITIES}
-        others = sorted({path.name for path in folder.iterdir()} - own)
-        if others:
-            raise OutputError(
-                f"{folder} holds {others[0]}, which is no part of a policy; choose another folder"
-            )
-
-
 def _check_width(name: str, tokens: Tokens, promised: int) -> None:
     found = tuple(tokens.values.shape)
     if found[-1] != promised:
         todo = "plait check names the rule that is broken"
         raise ShapeError(name, found, (*found[:-1], promised), todo)
-
-
-def _save_encoder_files(encoder: Encoder, folder: Path) -> None:
-    folder.mkdir()
-    encoder.save_files(folder)
-    if not any(folder.iterdir()):
-        folder.rmdir()
-
-
-def _with_saved_models(config: PolicyConfig, folder: Path) -> PolicyConfig:
-    """Let pretrained encoders be built from what `save` kept of them."""
-    changed: dict[str, Any] = {}
-    for modality in MODALITIES:
-        component: Component = getattr(config, modality)
-        if (folder / modality).is_dir():
-            options = {**component.options, "model": str(folder / modality)}
-            changed[modality] = replace(component, options=options)
-    return replace(config, **changed)
-
-
-def _read_policy_json(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise CheckpointError(
-            f"{path}: no such file; expected a folder that Policy.save wrote"
-        ) from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not valid JSON ({error})") from error
-    version = data.get("format_version") if isinstance(data, dict) else None
-    if version != FORMAT_VERSION:
-        raise CheckpointError(
-            f"{path}: format version {version}, written by Plait "
-            f"{data.get('plait_version', 'unknown') if isinstance(data, dict) else 'unknown'}; "
-            f"this Plait ({plait.__version__}) reads version {FORMAT_VERSION}. "
-            "Train the policy again, or use the Plait that wrote it"
-        )
-    return cast("dict[str, Any]", data)

@@ -106,6 +106,11 @@ class Observation:
         absent = torch.zeros_like(self.modality_mask[modality])
         return replace(self, modality_mask={**self.modality_mask, modality: absent})
 
+    def select(self, rows: slice) -> "Observation":
+        """Keep some samples."""
+        selected = self.map_tensors(lambda tensor: tensor[rows])
+        return replace(selected, instruction=self.instruction[rows])
+
     def map_tensors(self, function: Callable[[Tensor], Tensor]) -> "Observation":
         """Apply a function to every tensor, e.g. to move it to a device."""
         return replace(
@@ -137,6 +142,11 @@ class Batch:
 
     observation: Observation
     action_chunk: ActionChunk
+
+    def select(self, rows: slice) -> "Batch":
+        """Keep some samples."""
+        chunk = ActionChunk(self.action_chunk.actions[rows], self.action_chunk.mask[rows])
+        return Batch(self.observation.select(rows), chunk)
 
     def to(self, device: torch.device | str) -> "Batch":
         """Move every tensor to a device; images stay uint8 on the way."""

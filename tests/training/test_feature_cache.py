@@ -19,14 +19,9 @@ from plait.encoders import parse_encoder
 from plait.errors import OutputError, PlaitError, UnknownNameError
 from plait.policy import Policy, build_policy
 from plait.training import feature_cache
+from plait.training.batches import BatchSource, describe_data, validation_batches
 from plait.training.feature_cache import open_features
-from plait.training.run import (
-    BatchSource,
-    describe_data,
-    prepare_features,
-    train,
-    validation_batches,
-)
+from plait.training.run import prepare_features, train
 from plait.types import LANGUAGE, VISION
 
 IMAGE_SIZE = 16
@@ -96,7 +91,7 @@ def cache_files(path):
 def test_cached_tokens_are_those_of_the_encoder(tiny, demos, dtype, error):
     data, run = open_data(demos), make_run(demos, tiny("clip"))
     policy = make_policy(run, data)
-    features = open_features(policy, data, dtype)
+    features = open_features(policy.encoders, data, dtype)
     steps = np.array([0, 7, data.num_steps - 1])
     observation = data.gather(steps).observation
     cached = features.add_to(observation, data.window(steps))
@@ -127,7 +122,7 @@ def test_early_fusion_over_a_stem_of_its_own_has_a_cache_of_its_own(tiny, demos)
         options = {**run.policy.vision.options, "stem_layers": stem_layers}
         vision = replace(run.policy.vision, options=options)
         run = replace(run, policy=replace(run.policy, vision=vision))
-        open_features(make_policy(run, data), data)
+        open_features(make_policy(run, data).encoders, data)
     # Two cameras; `early` without stem layers reads what `concat` does.
     assert len(cache_files(demos)) == 4
 
@@ -149,7 +144,9 @@ def test_augmented_images_and_trained_encoders_are_encoded_in_every_step(tiny, d
     for options in ({"image_shift": 2}, {"vision": "full"}, {"vision": "lora"}):
         run = make_run(demos, tiny("clip"), **options)
         policy = make_policy(run, data)
-        batch = BatchSource(data, episodes, run, prepare_features(policy, data, run))(0)
+        batch = BatchSource(
+            data, episodes, run.training, run.masked, prepare_features(policy, data, run)
+        )(0)
         assert not batch.observation.features
         policy(batch)
         assert count_images == [4, 4]
@@ -167,7 +164,7 @@ def test_validation_of_the_result_has_no_features_left_to_trust(tiny, demos, tmp
 def test_whatever_changes_makes_another_cache(tiny, demos, tmp_path, change):
     model = Path(shutil.copytree(tiny("clip"), tmp_path / "clip"))
     data = open_data(demos)
-    first = open_features(make_policy(make_run(demos, model), data), data)
+    first = open_features(make_policy(make_run(demos, model), data).encoders, data)
     before = {camera: np.array(tokens) for camera, tokens in first.frames.items()}
     dtype = "fp16"
     if change == "weights":
@@ -188,7 +185,7 @@ def test_whatever_changes_makes_another_cache(tiny, demos, tmp_path, change):
     else:
         dtype = "fp32"
     policy = make_policy(make_run(demos, model), data)
-    again = open_features(policy, data, dtype)
+    again = open_features(policy.encoders, data, dtype)
     for camera, tokens in again.frames.items():
         same_shape = tokens.shape == before[camera].shape
         assert not (same_shape and np.array_equal(tokens, before[camera]))
@@ -211,16 +208,16 @@ def test_an_interrupted_construction_goes_on(tiny, demos, monkeypatch, count_ima
             raise PulledPlugError
 
     with pytest.raises(PulledPlugError):
-        open_features(make_policy(run, data), data, on_progress=pull)
+        open_features(make_policy(run, data).encoders, data, on_progress=pull)
     assert not cache_files(demos)
     (partial,) = (demos / ".plait_cache").glob("features-base-*.partial")
     with partial.open("ab") as file:
         file.write(b"torn")  # what the crash left of the next rows
     count_images.clear()
-    features = open_features(make_policy(run, data), data)
+    features = open_features(make_policy(run, data).encoders, data)
     assert sum(count_images) == 2 * data.num_steps - 12
     shutil.rmtree(demos / ".plait_cache")
-    whole = open_features(make_policy(run, data), data)
+    whole = open_features(make_policy(run, data).encoders, data)
     for camera, tokens in whole.frames.items():
         assert np.array_equal(tokens, features.frames[camera])
     leftovers = [p for p in (demos / ".plait_cache").iterdir() if "partial" in p.name]
@@ -231,29 +228,31 @@ def test_an_interrupted_construction_goes_on(tiny, demos, monkeypatch, count_ima
 def test_progress_notes_that_make_no_sense_are_not_believed(tiny, demos):
     data, run = open_data(demos), make_run(demos, tiny("clip"))
     policy = make_policy(run, data)
-    expected = open_features(policy, data).frames["base"].copy()
+    expected = open_features(policy.encoders, data).frames["base"].copy()
     (path,) = (demos / ".plait_cache").glob("features-base-*.npy")
     path.rename(path.with_suffix(".partial"))
     with path.with_suffix(".partial").open("r+b") as file:
         file.truncate(500)
     path.with_suffix(".progress.json").write_text(json.dumps({"rows": 10**6}))
-    assert np.array_equal(open_features(policy, data).frames["base"], expected)
+    assert np.array_equal(open_features(policy.encoders, data).frames["base"], expected)
 
 
 def test_a_damaged_cache_is_made_anew(tiny, demos):
     data, run = open_data(demos), make_run(demos, tiny("clip"))
     policy = make_policy(run, data)
-    expected = open_features(policy, data).frames["base"].copy()
+    expected = open_features(policy.encoders, data).frames["base"].copy()
     (path,) = (demos / ".plait_cache").glob("features-base-*.npy")
     path.write_bytes(path.read_bytes()[:200])
-    assert np.array_equal(open_features(policy, data).frames["base"], expected)
+    assert np.array_equal(open_features(policy.encoders, data).frames["base"], expected)
 
 
 def _build_in_process(path, model, counts):
     data = open_data(path)
     seen = []
     open_features(
-        make_policy(make_run(path, model), data), data, on_progress=lambda *each: seen.append(each)
+        make_policy(make_run(path, model), data).encoders,
+        data,
+        on_progress=lambda *each: seen.append(each),
     )
     counts.put(len(seen))
 
@@ -282,11 +281,11 @@ def test_no_room_and_no_such_format(tiny, demos, monkeypatch):
     data, run = open_data(demos), make_run(demos, tiny("clip"))
     policy = make_policy(run, data)
     with pytest.raises(UnknownNameError, match="unknown feature cache 'fp8'"):
-        open_features(policy, data, "fp8")
+        open_features(policy.encoders, data, "fp8")
     usage = shutil.disk_usage(demos)._replace(free=10)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(OutputError, match=r"features of base take .* has only 0 MiB free"):
-        open_features(policy, data)
+        open_features(policy.encoders, data)
 
 
 def test_features_too_large_for_half_precision_are_refused(tiny, demos):
@@ -296,19 +295,19 @@ def test_features_too_large_for_half_precision_are_refused(tiny, demos):
         for parameter in policy.encoders[VISION].backbone.parameters():
             parameter.mul_(1e4)
     with pytest.raises(PlaitError, match=r"not finite in float16; use --feature-cache bf16"):
-        open_features(policy, data, "fp16")
+        open_features(policy.encoders, data, "fp16")
 
 
 def test_instructions_are_encoded_once_a_dataset(tiny, demos, monkeypatch):
     data, run = open_data(demos), make_run(demos, tiny("bert"), vision=None)
     run = replace(run, policy=replace(run.policy, vision=Component(name="conv")))
-    open_features(make_policy(run, data), data)
+    open_features(make_policy(run, data).encoders, data)
     policy = make_policy(run, data)
     monkeypatch.setattr(
         policy.encoders[LANGUAGE].backbone, "forward", lambda texts: pytest.fail(f"ran {texts}")
     )
-    open_features(policy, data)
-    batch = BatchSource(data, np.arange(data.num_episodes), run)(0)
+    open_features(policy.encoders, data)
+    batch = BatchSource(data, np.arange(data.num_episodes), run.training, run.masked)(0)
     assert torch.isfinite(policy(batch).total)
 
 
@@ -353,10 +352,10 @@ def test_checkpoints_leave_out_what_is_frozen_and_resume_all_the_same(tiny, demo
 def test_validation_features_follow_their_steps(tiny, demos):
     data, run = open_data(demos), make_run(demos, tiny("clip"))
     policy = make_policy(run, data)
-    features = open_features(policy, data, "fp32")
+    features = open_features(policy.encoders, data, "fp32")
     episodes = np.arange(data.num_episodes)
-    plain = validation_batches(data, episodes, run)
-    cached = validation_batches(data, episodes, run, features)
+    plain = validation_batches(data, episodes, run.training.batch_size)
+    cached = validation_batches(data, episodes, run.training.batch_size, features=features)
     for first, second in zip(plain, cached, strict=True):
         assert second.observation.features
         torch.testing.assert_close(policy(first).total, policy(second).total, rtol=1e-4, atol=1e-5)

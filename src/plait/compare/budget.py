@@ -12,8 +12,9 @@ from plait.data.dataset import Demonstrations
 from plait.data.normalize import Normalizer
 from plait.errors import OptionError
 from plait.policy import build_policy
+from plait.training.batches import BatchSource, describe_data
 from plait.training.loop import Trainer
-from plait.training.run import BatchSource, describe_data, prepare_features
+from plait.training.run import prepare_features
 
 WARMUP_STEPS = 2
 TIMED_STEPS = 5
@@ -69,7 +70,7 @@ def _seconds_per_step(
     try:
         features = prepare_features(policy, data, run)
         trainer = Trainer(policy, run.training)
-        batches = BatchSource(data, episodes, run, features)
+        batches = BatchSource(data, episodes, run.training, run.masked, features)
         for index in range(WARMUP_STEPS):
             trainer.step(index, batches(index))
         start = time.perf_counter()

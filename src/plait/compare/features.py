@@ -8,7 +8,8 @@ from plait.config import RunConfig
 from plait.data.dataset import Demonstrations
 from plait.data.normalize import Normalizer
 from plait.policy import build_policy, sketch_policy
-from plait.training.run import describe_data, prepare_features
+from plait.training.batches import describe_data
+from plait.training.run import prepare_features
 
 
 def encode_once(runs: Sequence[RunConfig], data: Demonstrations) -> None:
@@ -29,12 +30,12 @@ def encode_once(runs: Sequence[RunConfig], data: Demonstrations) -> None:
         done.append(frozen)
         normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
         policy = build_policy(run.policy, spec, normalizer, run.training.seed)
-        with _bar_when_needed("encode frames") as show:
+        with bar_when_needed("encode frames") as show:
             prepare_features(policy, data, run, show)
 
 
 @contextmanager
-def _bar_when_needed(description: str) -> Iterator[Callable[[int, int], None]]:
+def bar_when_needed(description: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar as soon as there is progress; none where everything is there already."""
     with ExitStack() as stack:
         bars: list[Callable[..., None]] = []

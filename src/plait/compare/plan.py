@@ -19,7 +19,7 @@ from plait.envs import make_env
 from plait.errors import DataError, OptionError, OutputError, ShapeError, UnknownNameError
 from plait.policy import match_parameters, parameter_count
 from plait.results import write_text_atomically
-from plait.training.run import describe_data
+from plait.training.batches import describe_data
 
 PLAN_FILE = "plan.json"
 PARAMETER_TOLERANCE = 0.15

@@ -3,7 +3,12 @@
 Pretrained models have a short form: `hf:FOLDER_OR_ID` and `timm:NAME_OR_FOLDER`.
 """
 
-from plait.config import Component, JsonValue
+import importlib
+from typing import cast, get_args
+
+from plait import discovery
+from plait.config import Component, DataSpec, JsonValue
+from plait.encoders.base import Encoder, Level
 from plait.errors import OptionError
 from plait.types import LANGUAGE, VISION
 
@@ -41,3 +46,24 @@ def parse_encoder(text: str, modality: str, **options: JsonValue) -> Component:
             f"the encoder {text!r} is not pretrained, so it has no {' or '.join(given)}"
         )
     return Component(name=text, options=given)
+
+
+def build_encoder(
+    component: Component, modality: str, data: DataSpec, width: int, level: Level
+) -> Encoder:
+    """Construct an encoder by its name.
+
+    Raises:
+        UnknownNameError: If there is none of that name, or it lacks an option.
+        OptionError: If it reads another modality, or refuses an option.
+    """
+    package = importlib.import_module(__name__)
+    kind = discovery.load(package, component.name, Encoder)  # type: ignore[type-abstract]
+    if kind.modality != modality:
+        raise OptionError(
+            f"the encoder {component.name!r} reads {kind.modality}, so it cannot be used for "
+            f"{modality}"
+        )
+    if level not in get_args(Level):
+        raise OptionError(f"{level!r} is not a level of encoders")
+    return cast(Encoder, discovery.build(kind, component, data, width, level))

@@ -73,7 +73,8 @@ class ModalityGeometry:
     Attributes:
         modality: Which.
         uniformity: log E exp(−2‖x − x'‖²), lower is more even (Wang & Isola, 2020).
-        effective_rank: exp of the entropy of the spectrum, at most the width (Roy & Vetterli, 2007).
+        effective_rank: exp of the entropy of the spectrum, at most the width (Roy & Vetterli,
+            2007).
     """
 
     modality: str

@@ -24,14 +24,13 @@ from jaxtyping import Float, Int64, Shaped
 from numpy import ndarray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from plait.data.dataset import Demonstrations
 from plait.data.files import locked, output_errors, whole_file
 from plait.data.frame_cache import cache_folder, is_whole_array, map_array
 from plait.encoders._pretrained import PretrainedTextEncoder, PretrainedVisionEncoder
 from plait.errors import OutputError, PlaitError, UnknownNameError
-from plait.policy import Policy
 from plait.types import LANGUAGE, VISION, Observation, Tokens
 
 LAYOUT_VERSION = 1
@@ -83,17 +82,17 @@ class FeatureCache:
 
 
 def open_features(
-    policy: Policy,
+    encoders: nn.ModuleDict,
     demonstrations: Demonstrations,
     dtype: str = "fp16",
     on_progress: Progress | None = None,
 ) -> FeatureCache:
-    """Return the tokens of a policy's frozen encoders, computing what is not on disk.
+    """Return the tokens of a model's frozen encoders, computing what is not on disk.
 
     A frozen language encoder is given the tokens of the dataset's instructions.
 
     Args:
-        policy: Whose encoders.
+        encoders: Of the model, by modality.
         demonstrations: The dataset.
         dtype: `fp16`, `bf16` or `fp32`; `off` keeps nothing and returns an empty cache.
         on_progress: Called with frames done and frames in all.
@@ -107,12 +106,12 @@ def open_features(
     stored = DTYPES.get(dtype, DTYPES["fp32"])[0]
     if dtype == OFF:
         return FeatureCache({}, stored)
-    language = policy.encoders[LANGUAGE]
+    language = encoders[LANGUAGE]
     if isinstance(language, PretrainedTextEncoder) and language.is_frozen:
         texts = demonstrations.instructions
         if texts:
             language.remember(texts, _open_texts(language, texts, demonstrations.root, dtype))
-    vision = policy.encoders[VISION]
+    vision = encoders[VISION]
     if not (isinstance(vision, PretrainedVisionEncoder) and vision.is_frozen):
         return FeatureCache({}, stored)
     encoder_key = vision.backbone.fingerprint()

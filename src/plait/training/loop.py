@@ -12,12 +12,13 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from plait.config import TrainingConfig
 from plait.errors import OptionError, PlaitError
-from plait.policy import Policy
 from plait.results import CurvePoint
 from plait.training.checkpoint import Position, TrainingState
+from plait.training.early_stopping import BestWeights, Watch
 from plait.training.ema import ExponentialMovingAverage
 from plait.training.interrupt import GracefulStop
 from plait.training.metrics import MetricsLog
@@ -55,17 +56,17 @@ def check_precision(precision: str) -> None:
 
 
 class Trainer:
-    """One policy with its optimiser, its average and its device.
+    """One model with its optimiser, its average and its device.
 
     Args:
-        policy: What is trained, in place.
+        policy: What is trained, in place: a policy, or any model whose loss has a `total`.
         config: How.
 
     Raises:
         OptionError: If the precision is neither `fp32` nor `bf16`.
     """
 
-    def __init__(self, policy: Policy, config: TrainingConfig) -> None:
+    def __init__(self, policy: nn.Module, config: TrainingConfig) -> None:
         check_precision(config.precision)
         self.config = config
         # Autocast is ours: Accelerate's precision is global, so that a second training with
@@ -126,23 +127,26 @@ class Trainer:
 
 
 def fit(
-    policy: Policy,
+    policy: nn.Module,
     batch_at: Callable[[int], Batch],
     config: TrainingConfig,
     *,
     folder: Path,
     validation: Sequence[Batch] = (),
+    watch: Watch | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     tensorboard: bool = False,
 ) -> Position:
-    """Train a policy in place; it ends with its averaged weights.
+    """Train a model in place; it ends with its averaged weights, or the best that were watched.
 
     Args:
-        policy: What is trained.
+        policy: What is trained: a policy, or any model whose loss has a `total`.
         batch_at: The batch of a step, a pure function of the step's index.
         config: How it is trained.
         folder: Where the checkpoint and the metrics go; an interrupted training goes on from it.
         validation: Fixed batches of held-out episodes.
+        watch: What is measured at every validation; its best weights are kept, and the training
+            ends where it no longer gets better.
         on_progress: Called after every step.
         tensorboard: Also write TensorBoard event files.
 
@@ -161,23 +165,32 @@ def fit(
     checkpoint = folder / CHECKPOINT_FILE
     position = trainer.state.load(checkpoint, config)
     log = MetricsLog(folder / METRICS_FILE, resume_step=position.step, tensorboard=tensorboard)
+    best = None if watch is None else BestWeights(watch, folder, policy)
     with log, GracefulStop() as stop:
-        while position.step < config.num_steps:
-            position, progress = _advance(trainer, position, batch_at, validation, log)
+        while not _is_finished(position, config, best):
+            position, progress = _advance(trainer, position, batch_at, validation, best, log)
             if on_progress is not None:
                 on_progress(progress)
             is_due = position.step % config.checkpoint_interval == 0
-            if is_due or stop.is_requested or position.step == config.num_steps:
+            is_finished = _is_finished(position, config, best)
+            if is_due or stop.is_requested or is_finished:
                 log.flush()
                 trainer.state.save(checkpoint, position, config)
-            if stop.is_requested and position.step < config.num_steps:
+            if stop.is_requested and not is_finished:
                 raise TrainingInterruptedError(
                     f"stopped at step {position.step} of {config.num_steps}; "
                     "run the same command again to go on"
                 )
     trainer.ema.copy_to_module()
+    if best is not None:
+        best.restore()
     policy.eval()
     return position
+
+
+def _is_finished(position: Position, config: TrainingConfig, best: BestWeights | None) -> bool:
+    is_stale = best is not None and best.is_stale(position.curve)
+    return position.step >= config.num_steps or is_stale
 
 
 def _advance(
@@ -185,6 +198,7 @@ def _advance(
     position: Position,
     batch_at: Callable[[int], Batch],
     validation: Sequence[Batch],
+    best: BestWeights | None,
     log: MetricsLog,
 ) -> tuple[Position, Progress]:
     """Take one step, and validate where it is due."""
@@ -200,8 +214,16 @@ def _advance(
         validation_loss = trainer.validate(validation) if validation else None
         if validation_loss is not None:
             values["validation_loss"] = validation_loss
+        score = None
+        if best is not None:
+            with trainer.ema.applied():
+                score = values["score"] = best.measure(position.curve)
         point = CurvePoint(
-            step=done, train_loss=loss, validation_loss=validation_loss, seconds=seconds
+            step=done,
+            train_loss=loss,
+            validation_loss=validation_loss,
+            seconds=seconds,
+            score=score,
         )
         position = replace(position, curve=(*position.curve, point))
     log.write(done, values)

@@ -1,0 +1,1 @@
+"""Contrastive alignment of vision, text and action: losses, and what tells whether they worked."""

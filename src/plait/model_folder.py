@@ -1,0 +1,167 @@
+"""A saved model: a folder with its description as JSON and its weights as safetensors.
+
+Nothing in it is unpickled, and it is written whole or not at all.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import plait
+from plait.config import AlignerConfig, Component, PolicyConfig
+from plait.encoders.base import Encoder
+from plait.errors import CheckpointError, OutputError, PlaitError
+from plait.types import MODALITIES
+
+FORMAT_VERSION = 1
+Config = TypeVar("Config", PolicyConfig, AlignerConfig)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """How one kind of model lies in a folder.
+
+    Attributes:
+        kind: What it is called in messages, e.g. `policy`.
+        stem: Of its two files, e.g. `policy.json` and `policy.safetensors`.
+    """
+
+    kind: str
+    stem: str
+
+    @property
+    def config_file(self) -> str:
+        """Name of the description."""
+        return f"{self.stem}.json"
+
+    @property
+    def weights_file(self) -> str:
+        """Name of the weights."""
+        return f"{self.stem}.safetensors"
+
+    def save(
+        self,
+        folder: Path,
+        header: Mapping[str, Any],
+        module: nn.Module,
+        encoders: Mapping[str, Encoder],
+    ) -> None:
+        """Write a model; what its encoders must keep goes to folders of their modalities' names.
+
+        Raises:
+            OutputError: If the folder cannot be written, or holds anything but such a model.
+        """
+        data = {"format_version": FORMAT_VERSION, "plait_version": plait.__version__, **header}
+        try:
+            self._refuse_other_work(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+            try:
+                tensors = {k: v.contiguous() for k, v in module.state_dict().items()}
+                save_file(tensors, temporary / self.weights_file)
+                text = json.dumps(data, indent=2)
+                (temporary / self.config_file).write_text(text, encoding="utf-8")
+                for modality, encoder in encoders.items():
+                    _save_encoder_files(encoder, temporary / modality)
+                temporary.chmod(0o755)
+                if folder.exists():
+                    shutil.rmtree(folder)
+                temporary.rename(folder)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+        except (OSError, SafetensorError) as error:
+            raise OutputError(f"cannot save the {self.kind} to {folder}: {error}") from error
+
+    def read_header(self, folder: Path) -> dict[str, Any]:
+        """Read the description of a saved model.
+
+        Raises:
+            CheckpointError: If it is missing, unreadable, or of another version.
+        """
+        path = folder / self.config_file
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise CheckpointError(
+                f"{path}: no such file; expected the folder of a saved {self.kind}"
+            ) from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{path}: not valid JSON ({error})") from error
+        header = data if isinstance(data, dict) else {}
+        version = header.get("format_version")
+        if version != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{path}: format version {version}, written by Plait "
+                f"{header.get('plait_version', 'unknown')}; this Plait ({plait.__version__}) reads "
+                f"version {FORMAT_VERSION}. Train the {self.kind} again, or use the Plait that "
+                "wrote it"
+            )
+        return header
+
+    @contextmanager
+    def errors_of_header(self, folder: Path) -> Iterator[None]:
+        """Name the description in errors of what is built from it."""
+        try:
+            yield
+        except PlaitError as error:
+            raise CheckpointError(f"{folder / self.config_file}: {error}") from error
+
+    def load_weights(self, folder: Path, module: nn.Module) -> None:
+        """Fill a model with saved weights.
+
+        Raises:
+            CheckpointError: If they are missing, damaged, or of another model.
+        """
+        path = folder / self.weights_file
+        try:
+            module.load_state_dict(load_file(path))
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{path}: no such file; the {self.kind} is incomplete") from error
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"{path}: not a whole safetensors file ({error}); copy or train it again"
+            ) from error
+        except RuntimeError as error:
+            first = str(error).strip().splitlines()[-1].strip()
+            raise CheckpointError(
+                f"{path}: the weights do not fit {folder / self.config_file}: {first}"
+            ) from error
+
+    def _refuse_other_work(self, folder: Path) -> None:
+        """Refuse to replace a folder that holds more than such a model."""
+        if folder.is_dir():
+            own = {self.config_file, self.weights_file, *MODALITIES}
+            others = sorted({path.name for path in folder.iterdir()} - own)
+            if others:
+                raise OutputError(
+                    f"{folder} holds {others[0]}, which is no part of a {self.kind}; choose "
+                    "another folder"
+                )
+
+
+def _save_encoder_files(encoder: Encoder, folder: Path) -> None:
+    folder.mkdir()
+    encoder.save_files(folder)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def with_saved_models(config: Config, folder: Path) -> Config:
+    """Let pretrained encoders be built from what a saved model kept of them."""
+    changed: dict[str, Any] = {}
+    for modality in MODALITIES:
+        component = cast(Component, getattr(config, modality))
+        if (folder / modality).is_dir():
+            options = {**component.options, "model": str(folder / modality)}
+            changed[modality] = replace(component, options=options)
+    return replace(config, **changed)

@@ -1,0 +1,113 @@
+"""The batch of every training step: a pure function of (seed, step), so that resuming is exact."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from plait.config import DataSpec, TrainingConfig
+from plait.data.augment import random_shift
+from plait.data.dataset import Demonstrations
+from plait.data.sampler import StepSampler
+from plait.encoders.words import build_vocabulary
+from plait.training.feature_cache import FeatureCache
+from plait.training.loop import MAX_SEED
+from plait.types import Batch
+
+# Enough held-out steps for a steady loss; all of them would cost more than they tell.
+MAX_VALIDATION_STEPS = 1024
+
+
+class BatchSource:
+    """The batch of every step: gathered, augmented, masked.
+
+    Args:
+        demonstrations: The dataset.
+        episodes: Training episodes.
+        training: Batch size, seed and augmentation.
+        masked: Hidden modalities.
+        features: Tokens of a frozen encoder, where it need not run again.
+    """
+
+    def __init__(
+        self,
+        demonstrations: Demonstrations,
+        episodes: np.ndarray,
+        training: TrainingConfig,
+        masked: Sequence[str] = (),
+        features: FeatureCache | None = None,
+    ) -> None:
+        self.demonstrations, self.features = demonstrations, features
+        self.training, self.masked = training, masked
+        steps = demonstrations.steps_of(episodes)
+        self.sampler = StepSampler(steps, training.batch_size, training.seed)
+
+    def __call__(self, index: int) -> Batch:
+        """Return the batch of step `index`."""
+        batch = gather(self.demonstrations, self.sampler.batch(index), self.features)
+        shift = self.training.image_shift
+        if shift:
+            seed = (self.training.seed * 7_368_787 + index) % MAX_SEED
+            generator = torch.Generator().manual_seed(seed)
+            images = {
+                camera: random_shift(image, shift, generator)
+                for camera, image in batch.observation.images.items()
+            }
+            batch = replace(batch, observation=replace(batch.observation, images=images))
+        return hide(batch, self.masked)
+
+
+def gather(
+    demonstrations: Demonstrations, steps: np.ndarray, features: FeatureCache | None
+) -> Batch:
+    """Return a batch, with the tokens of a frozen encoder where they are known."""
+    batch = demonstrations.gather(steps)
+    if features is None or not features.frames:
+        return batch
+    observation = features.add_to(batch.observation, demonstrations.window(steps))
+    return replace(batch, observation=observation)
+
+
+def hide(batch: Batch, modalities: Sequence[str]) -> Batch:
+    """Mark modalities as absent."""
+    observation = batch.observation
+    for modality in modalities:
+        observation = observation.without(modality)
+    return replace(batch, observation=observation)
+
+
+def without_features(batch: Batch) -> Batch:
+    """Drop stored tokens: whoever changes an image or masks one must see the encoder react."""
+    return replace(batch, observation=replace(batch.observation, features={}))
+
+
+def validation_batches(
+    demonstrations: Demonstrations,
+    episodes: np.ndarray,
+    batch_size: int,
+    masked: Sequence[str] = (),
+    features: FeatureCache | None = None,
+) -> list[Batch]:
+    """Gather held-out steps spread evenly over the held-out episodes."""
+    steps = spread(demonstrations.steps_of(episodes), MAX_VALIDATION_STEPS)
+    chunks = [steps[start : start + batch_size] for start in range(0, len(steps), batch_size)]
+    return [hide(gather(demonstrations, chunk, features), masked) for chunk in chunks]
+
+
+def spread(steps: np.ndarray, limit: int) -> np.ndarray:
+    """Return at most `limit` steps, at even distances."""
+    if len(steps) <= limit:
+        return steps
+    return steps[np.linspace(0, len(steps) - 1, limit).astype(np.int64)]
+
+
+def describe_data(demonstrations: Demonstrations, image_size: int) -> DataSpec:
+    """Collect what a model must know of its data before it can be built."""
+    return DataSpec(
+        cameras=tuple(demonstrations.cameras),
+        image_size=image_size,
+        proprio_dim=demonstrations.proprio_dim,
+        action_dim=demonstrations.action_dim,
+        vocabulary=build_vocabulary(tuple(demonstrations.instructions)),
+    )

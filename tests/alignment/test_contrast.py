@@ -1,0 +1,327 @@
+"""The tiled contrast against the plainest reference: whole matrices, cross-entropy, float64."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import multiprocessing
+
+from plait.alignment.contrast import Pair, Tiling, contrast
+from plait.errors import OptionError, PlaitError, ShapeError
+
+THREE = (Pair(0, 1), Pair(0, 2), Pair(1, 2))
+
+
+def unit(size, width=6, *, seed=0, count=3, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        F.normalize(torch.randn(size, width, generator=generator, dtype=dtype), dim=1)
+        for _ in range(count)
+    ]
+
+
+def reference(embeddings, pairs, scales):
+    """Whole matrices; absent samples cut out, same-group negatives at minus infinity."""
+    total, weights = 0.0, 0.0
+    for pair, scale in zip(pairs, scales, strict=True):
+        x, y, groups = embeddings[pair.first], embeddings[pair.second], pair.groups
+        if pair.present is not None:
+            x, y = x[pair.present], y[pair.present]
+            groups = None if groups is None else groups[pair.present]
+        if not len(x) or not pair.weight:
+            continue
+        logits = scale * x @ y.T
+        if groups is not None:
+            is_masked = (groups[:, None] == groups) & ~torch.eye(len(x), dtype=torch.bool)
+            logits = logits.masked_fill(is_masked, float("-inf"))
+        own = torch.arange(len(x))
+        loss = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+        total, weights = total + pair.weight * loss, weights + pair.weight
+    return total / weights
+
+
+def both(embeddings, pairs, scale, tiling=None):
+    """Return loss and gradients of ours and of the reference."""
+    outcomes = []
+    for function in (
+        lambda e, s: contrast(e, pairs, [s] * len(pairs), tiling=tiling).total,
+        lambda e, s: reference(e, pairs, [s] * len(pairs)),
+    ):
+        leaves = [values.clone().requires_grad_() for values in embeddings]
+        slope = torch.tensor(float(scale), dtype=embeddings[0].dtype, requires_grad=True)
+        loss = function(leaves, slope)
+        loss.backward()
+        grads = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
+        outcomes.append((loss.detach(), [*grads, slope.grad]))
+    return outcomes
+
+
+def assert_same(embeddings, pairs, scale, tiling=None, tolerance=1e-9):
+    (loss, grads), (expected, expected_grads) = both(embeddings, pairs, scale, tiling)
+    torch.testing.assert_close(loss, expected, atol=tolerance, rtol=tolerance)
+    for ours, theirs in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=tolerance, rtol=tolerance)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.integers(2, 23),
+    rows=st.integers(1, 9),
+    columns=st.integers(1, 9),
+    kept=st.sampled_from([0, 300, 2000, 10**6]),
+    scale=st.sampled_from([1.0, 14.3, 63.0, 80.0, 100.0]),
+    seed=st.integers(0, 5),
+)
+def test_loss_and_gradients_equal_the_reference(size, rows, columns, kept, scale, seed):
+    tiling = Tiling(rows=rows, columns=columns, kept_bytes=kept)
+    assert_same(unit(size, seed=seed), THREE, scale, tiling)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.integers(2, 17),
+    num_groups=st.integers(1, 5),
+    share=st.sampled_from([0.0, 0.4, 1.0]),
+    rows=st.integers(1, 6),
+    kept=st.sampled_from([0, 10**6]),
+    seed=st.integers(0, 9),
+)
+def test_groups_masks_and_weights_equal_the_reference(size, num_groups, share, rows, kept, seed):
+    generator = torch.Generator().manual_seed(seed)
+    groups = torch.randint(num_groups, (size,), generator=generator)
+    present = torch.rand(size, generator=generator) >= share
+    present[0] = True
+    pairs = (
+        Pair(0, 1, weight=0.3, groups=groups, present=present),
+        Pair(0, 2, weight=2.0, present=present),
+        Pair(1, 2, weight=0.0),
+        Pair(2, 1, groups=groups),
+    )
+    assert_same(unit(size, seed=seed), pairs, 14.3, Tiling(rows=rows, columns=4, kept_bytes=kept))
+
+
+def test_gradcheck():
+    x, y, z = (values.requires_grad_() for values in unit(5, width=3))
+    scale = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    tiling = Tiling(rows=2, columns=3, kept_bytes=0)
+    assert torch.autograd.gradcheck(
+        lambda *leaves: contrast(leaves[:3], THREE, [leaves[3]] * 3, tiling=tiling).total,
+        (x, y, z, scale),
+    )
+
+
+def test_one_pair_with_its_own_scale_each():
+    x, y, z = unit(9)
+    scales = [torch.tensor(s, dtype=torch.float64) for s in (2.0, 30.0, 100.0)]
+    ours = contrast([x, y, z], THREE, scales).total
+    torch.testing.assert_close(ours, reference([x, y, z], THREE, scales))
+
+
+def test_vectors_that_are_not_of_unit_length():
+    assert_same([3 * values for values in unit(8)], THREE, 20.0)
+
+
+def test_logits_too_far_apart_for_one_shift():
+    """Partners that point apart at scale 100: exp(-100 - 36) is zero in float32."""
+    x = torch.tensor([[1.0, 0.0], [0.999, 0.0447]])
+    x = F.normalize(x, dim=1)
+    embeddings = [x, -x, x]
+    single = [values.float() for values in embeddings]
+    (loss, grads), _ = both(single, THREE, 100.0)
+    (_, _), (expected, expected_grads) = both([v.double() for v in embeddings], THREE, 100.0)
+    assert math.isfinite(loss)
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-5)
+    for ours, theirs in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_exact_way_with_groups_and_masks(masked):
+    x = F.normalize(torch.randn(7, 2, generator=torch.Generator().manual_seed(1)), dim=1)
+    groups = torch.tensor([0, 0, 1, 1, 2, 2, 2])
+    present = torch.tensor([True, True, True, False, True, True, True]) if masked else None
+    pairs = [Pair(0, 1, groups=groups, present=present)]
+    single = [x * 20, -x * 20]
+    (loss, grads), _ = both(single, pairs, 100.0, Tiling(rows=3, columns=2))
+    (_, _), (expected, expected_grads) = both([v.double() for v in single], pairs, 100.0)
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-4, atol=1e-2)
+    for ours, theirs in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-2)
+
+
+def test_single_precision_is_accurate():
+    embeddings = unit(300, width=64, dtype=torch.float32)
+    for scale in (14.3, 100.0):
+        (_, grads), _ = both(embeddings, THREE, scale)
+        (_, _), (_, expected) = both([v.double() for v in embeddings], THREE, scale)
+        for ours, theirs in zip(grads, expected, strict=True):
+            assert (ours.double() - theirs).norm() / theirs.norm() < 1e-5
+
+
+def test_lower_precision_stays_within_its_bound():
+    embeddings = unit(300, width=64, dtype=torch.float32)
+    before = torch.get_float32_matmul_precision()
+    (_, grads), _ = both(embeddings, THREE, 14.3, Tiling(precision="medium"))
+    (_, _), (_, expected) = both([v.double() for v in embeddings], THREE, 14.3)
+    for ours, theirs in zip(grads, expected, strict=True):
+        assert (ours.double() - theirs).norm() / theirs.norm() < 2e-2
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_the_upstream_gradient_scales_the_gradient():
+    x, y = (values.requires_grad_() for values in unit(6, count=2))
+    scale = torch.tensor(5.0, dtype=torch.float64, requires_grad=True)
+    once = torch.autograd.grad(contrast([x, y], [Pair(0, 1)], [scale]).total, (x, scale))
+    twice = torch.autograd.grad(2 * contrast([x, y], [Pair(0, 1)], [scale]).total, (x, scale))
+    for a, b in zip(once, twice, strict=True):
+        torch.testing.assert_close(2 * a, b)
+
+
+def test_without_gradient_the_loss_is_the_same():
+    embeddings = unit(12)
+    scale = torch.tensor(9.0, dtype=torch.float64)
+    with torch.no_grad():
+        plain = contrast(embeddings, THREE, [scale] * 3)
+    assert not plain.total.requires_grad
+    torch.testing.assert_close(plain.total, reference(embeddings, THREE, [scale] * 3))
+    torch.testing.assert_close(plain.terms.mean(), plain.total)
+
+
+@pytest.mark.parametrize("case", ["one sample", "one group"])
+def test_no_negatives_no_loss(case):
+    size = 1 if case == "one sample" else 6
+    groups = torch.zeros(size, dtype=torch.int64) if case == "one group" else None
+    x, y = (values.requires_grad_() for values in unit(size, count=2))
+    scale = torch.tensor(14.0, dtype=torch.float64, requires_grad=True)
+    loss = contrast([x, y], [Pair(0, 1, groups=groups)], [scale]).total
+    loss.backward()
+    assert loss.item() == pytest.approx(0.0, abs=1e-12)
+    assert x.grad.abs().max() < 1e-12
+    assert scale.grad.abs() < 1e-12
+
+
+def test_a_modality_missing_everywhere_drops_its_pairs():
+    x, y, z = unit(8)
+    nowhere = torch.zeros(8, dtype=torch.bool)
+    scale = torch.tensor(10.0, dtype=torch.float64)
+    pairs = [Pair(0, 1, present=nowhere), Pair(0, 2), Pair(1, 2, present=nowhere)]
+    result = contrast([x, y, z], pairs, [scale] * 3)
+    torch.testing.assert_close(result.total, reference([x, z], [Pair(0, 1)], [scale]))
+    assert result.counts.tolist() == [0, 8, 0]
+    nothing = contrast([x, y], [Pair(0, 1, present=nowhere)], [scale])
+    assert nothing.total.item() == 0.0
+
+
+def test_what_is_absent_may_hold_anything_and_gets_no_gradient():
+    x, y = unit(8, count=2)
+    present = torch.tensor([True] * 5 + [False] * 3)
+    spoiled = x.clone()
+    spoiled[5:] = float("nan")
+    x.requires_grad_(), spoiled.requires_grad_()
+    scale = torch.tensor(10.0, dtype=torch.float64)
+    losses = [contrast([v, y], [Pair(0, 1, present=present)], [scale]).total for v in (x, spoiled)]
+    assert losses[0].item() == losses[1].item()
+    losses[1].backward()
+    assert bool((spoiled.grad[5:] == 0).all())
+    assert bool(torch.isfinite(spoiled.grad).all())
+
+
+def test_permuting_the_batch_permutes_the_gradient():
+    x, y, z = unit(11)
+    order = torch.randperm(11, generator=torch.Generator().manual_seed(3))
+    (_, grads), _ = both([x, y, z], THREE, 14.3, Tiling(rows=4, columns=3))
+    (_, permuted), _ = both([v[order] for v in (x, y, z)], THREE, 14.3, Tiling(rows=4, columns=3))
+    torch.testing.assert_close(permuted[0], grads[0][order])
+
+
+def test_nan_is_refused_by_name_and_number():
+    x, y = unit(6, count=2)
+    x[2, 1] = float("nan")
+    with pytest.raises(PlaitError, match="embedding 0 is not finite in 1 of 6 samples"):
+        contrast([x, y], [Pair(0, 1)], [torch.tensor(1.0)])
+
+
+def test_a_scale_that_ran_away_is_refused():
+    with pytest.raises(PlaitError, match="logit scale is not finite"):
+        contrast(unit(4, count=2), [Pair(0, 1)], [torch.tensor(float("inf"))])
+
+
+def test_widths_that_differ_are_refused():
+    x, y = torch.ones(4, 6), torch.ones(4, 5)
+    with pytest.raises(ShapeError, match=r"embedding 1.*\(4, 5\).*\(4, 6\)"):
+        contrast.__wrapped__([x, y], [Pair(0, 1)], [torch.tensor(1.0)])
+
+
+def test_nothing_to_align_is_refused():
+    with pytest.raises(OptionError, match="no pair has a weight above 0"):
+        contrast(unit(4, count=2), [Pair(0, 1, weight=0.0)], [torch.tensor(1.0)])
+    with pytest.raises(OptionError, match="2 scales for 1 pairs"):
+        contrast(unit(4, count=2), [Pair(0, 1)], [torch.tensor(1.0)] * 2)
+
+
+def test_tilings_that_hold_nothing_are_refused():
+    with pytest.raises(OptionError, match="0×4 holds nothing"):
+        Tiling(rows=0, columns=4)
+    with pytest.raises(OptionError, match="precision must be one of"):
+        Tiling(precision="low")
+
+
+def _in_process(rank, world, file, case, results):
+    torch.set_num_threads(1)
+    group = torch.distributed
+    group.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=world)
+    embeddings, pairs, scale = case
+    size = len(embeddings[0]) // world
+    own = slice(rank * size, (rank + 1) * size)
+    leaves = [values[own].clone().requires_grad_() for values in embeddings]
+    slope = torch.tensor(scale, dtype=embeddings[0].dtype, requires_grad=True)
+    local = [
+        Pair(
+            pair.first,
+            pair.second,
+            pair.weight,
+            None if pair.groups is None else pair.groups[own],
+            None if pair.present is None else pair.present[own],
+        )
+        for pair in pairs
+    ]
+    tiling = Tiling(rows=3, columns=4, kept_bytes=200)
+    loss = contrast(leaves, local, [slope] * len(pairs), tiling=tiling, group=group.group.WORLD)
+    loss.total.backward()
+    results.put(
+        (rank, loss.total.item(), [leaf.grad.numpy() for leaf in leaves], slope.grad.item())
+    )
+    group.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("apart", [False, True], ids=["one shift", "exact"])
+def test_two_processes_give_the_gradients_of_one(tmp_path, apart):
+    """The mean of the losses is the loss, and so is the mean of the gradients."""
+    world, size = 2, 10
+    embeddings = unit(size)
+    scale = 14.3
+    if apart:
+        embeddings = [embeddings[0], -embeddings[0] * 30, embeddings[2]]
+    groups = torch.tensor([0, 0, 1, 2, 0, 1, 1, 2, 2, 3])
+    present = torch.tensor([True, False, True, True, True, True, True, False, False, True])
+    pairs = [Pair(0, 1, groups=groups), Pair(0, 2, 0.5, present=present), Pair(1, 2)]
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    arguments = (world, tmp_path / "rendezvous", (embeddings, pairs, scale), results)
+    processes = [context.Process(target=_in_process, args=(r, *arguments)) for r in range(world)]
+    for process in processes:
+        process.start()
+    found = dict((r[0], r[1:]) for r in (results.get(timeout=120) for _ in processes))
+    for process in processes:
+        process.join()
+    _, (loss, grads) = both(embeddings, pairs, scale)
+    assert sum(found[r][0] for r in range(world)) / world == pytest.approx(loss.item(), rel=1e-9)
+    for index in range(3):
+        ours = torch.cat([torch.from_numpy(found[r][1][index]) for r in range(world)]) / world
+        torch.testing.assert_close(ours, grads[index], atol=1e-9, rtol=1e-7)
+    slope = sum(found[r][2] for r in range(world)) / world
+    assert slope == pytest.approx(grads[3].item(), rel=1e-7)

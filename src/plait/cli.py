@@ -9,20 +9,23 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from tyro.conf import Positional, subcommand
 
 from plait.errors import OptionError, user_error_text
 
+if TYPE_CHECKING:
+    from plait.config import AlignConfig
+
 USER_ERROR = 2
 INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What a policy is woven from besides its fusion."""
+class Towers:
+    """The encoders of images and instructions."""
 
     vision: str | None = None
     """Image encoder: conv (default), vit, hf:FOLDER_OR_ID, timm:NAME_OR_FOLDER, or module:Class."""
@@ -32,12 +35,9 @@ class Parts:
     """How much of a pretrained encoder is trained: frozen (default), lora, or full."""
     feature_cache: str | None = None
     """What the tokens of frozen encoders are stored as: fp16 (default), bf16, fp32, or off."""
-    head: str | None = None
-    """Action head: regression (default), flow, mixture_density, discrete, or module:Class."""
 
     def given(self) -> dict[str, Any]:
-        """Return the parts that were named, as fields of a policy's configuration."""
-        from plait.config import Component
+        """Return the parts that were named, as fields of a model's configuration."""
         from plait.encoders import PRETRAINED, parse_encoder
 
         given: dict[str, Any] = {}
@@ -50,9 +50,22 @@ class Parts:
                 given[modality] = encoder
         if self.tuning and not any(e.name in PRETRAINED for e in given.values()):
             raise OptionError("--tuning is for pretrained encoders, and none is named")
-        if self.head:
-            given["head"] = Component(name=self.head)
         return given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts(Towers):
+    """What a policy is woven from besides its fusion."""
+
+    head: str | None = None
+    """Action head: regression (default), flow, mixture_density, discrete, or module:Class."""
+
+    def given(self) -> dict[str, Any]:
+        """Return the parts that were named, as fields of a policy's configuration."""
+        from plait.config import Component
+
+        head = {"head": Component(name=self.head)} if self.head else {}
+        return {**super().given(), **head}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +210,10 @@ class Train:
     """Size of the token axis."""
     action_horizon: int = 4
     """Steps per action chunk."""
+    init: Path | None = None
+    """Folder of aligned towers (see plait align) to start the encoders from."""
+    train_fraction: float = 1.0
+    """Share of the training episodes to learn from."""
     steps: int = 2000
     """Optimiser steps."""
     batch_size: int = 128
@@ -227,6 +244,7 @@ class Train:
             path=str(self.data),
             cameras=_names(self.cameras) or (),
             image_size=self.image_size,
+            train_fraction=self.train_fraction,
             feature_cache=self.parts.feature_cache or DataConfig.feature_cache,
         )
         policy = PolicyConfig(
@@ -242,9 +260,114 @@ class Train:
             precision=self.precision,
             seed=self.seed,
         )
-        run = RunConfig(data=data, policy=policy, training=training)
+        init = "" if self.init is None else str(self.init)
+        run = RunConfig(data=data, policy=policy, training=training, init=init)
         summary = train_one(run, self.out, tensorboard=self.tensorboard)
         _print_summary(summary, as_json=self.json)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Align:
+    """Align vision, text and action contrastively; measure retrieval and the modality gap."""
+
+    data: Path
+    """Folder of the dataset."""
+    objective: str = "info_nce"
+    """info_nce, sigmoid, gram, symile, or module:Class."""
+    options: str = "{}"
+    """Options of the objective as JSON, e.g. '{"repeats": "keep", "fused_weight": 0}'."""
+    parts: Towers = Towers()
+    out: Path = Path("outputs/align")
+    """Folder of the towers, the results and the report; an interrupted call goes on in it."""
+    cameras: str | None = None
+    """Cameras to read, separated by commas; all by default."""
+    image_size: int = 64
+    """Height and width to resize to in pixels."""
+    width: int = 48
+    """Size of the token axis; a policy that starts from the towers must have the same."""
+    embedding_dim: int = 64
+    """Size of the shared space."""
+    action_horizon: int = 8
+    """Steps of the action chunks."""
+    action_sees_proprio: bool = False
+    """Let the action tower read the robot's state, too."""
+    shares_projection: bool = False
+    """Give all towers one last layer, which narrows the gap between modalities."""
+    steps: int = 2000
+    """Optimiser steps at most."""
+    patience: int = 5
+    """Validations without better held-out retrieval after which to stop; 0 for never."""
+    batch_size: int = 256
+    """Samples a step; every other one is a negative."""
+    micro_batch_size: int = 0
+    """Samples encoded at a time, for batches that do not fit; 0 for all at once."""
+    learning_rate: float = 2e-3
+    """Peak of the schedule."""
+    precision: str = "fp32"
+    """fp32 or bf16."""
+    validation_fraction: float = 0.1
+    """Share of the episodes held out."""
+    seed: int = 0
+    """Of weights and data order."""
+    tensorboard: bool = False
+    """Also write TensorBoard event files."""
+    json: bool = False
+    """Print the results as JSON."""
+
+    def run(self) -> None:
+        """Align, with a progress bar, and print the retrieval table."""
+        from plait.compare.align import REPORT_FILE, align
+        from plait.compare.console import console
+        from plait.report.alignment import alignment_table, conclude_alignment
+
+        result = align(
+            self._config(),
+            self.out,
+            command="plait " + " ".join(sys.argv[1:]),
+            tensorboard=self.tensorboard,
+        )
+        if self.json:
+            _print_json(asdict(result))
+        else:
+            console.print(alignment_table(result))
+            for sentence in conclude_alignment(result):
+                console.print(f"• {sentence}")
+        console.print(f"towers: {self.out / 'aligner'}   report: {self.out / REPORT_FILE}")
+
+    def _config(self) -> "AlignConfig":
+        from plait.config import (
+            AlignConfig,
+            AlignerConfig,
+            Component,
+            DataConfig,
+            TrainingConfig,
+        )
+
+        data = DataConfig(
+            path=str(self.data),
+            cameras=_names(self.cameras) or (),
+            image_size=self.image_size,
+            validation_fraction=self.validation_fraction,
+            feature_cache=self.parts.feature_cache or DataConfig.feature_cache,
+        )
+        aligner = AlignerConfig(
+            objective=Component(name=self.objective, options=_json_options(self.options)),
+            width=self.width,
+            embedding_dim=self.embedding_dim,
+            action_horizon=self.action_horizon,
+            action_sees_proprio=self.action_sees_proprio,
+            shares_projection=self.shares_projection,
+            micro_batch_size=self.micro_batch_size,
+            **self.parts.given(),
+        )
+        training = TrainingConfig(
+            num_steps=self.steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            precision=self.precision,
+            seed=self.seed,
+        )
+        return AlignConfig(data=data, aligner=aligner, training=training, patience=self.patience)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -330,6 +453,7 @@ class List:
 
     def run(self) -> None:
         """Print the names by kind."""
+        import plait.alignment.objectives
         import plait.encoders.chunks
         import plait.fusion
         import plait.heads
@@ -340,6 +464,7 @@ class List:
             "fusion": available(plait.fusion),
             "encoders": available(plait.encoders),
             "action encoders": available(plait.encoders.chunks),
+            "alignment objectives": available(plait.alignment.objectives),
             "heads": available(plait.heads),
             "environments": list(available_suites()),
         }
@@ -350,6 +475,7 @@ Command = (
     Annotated[Compare, subcommand("compare")]
     | Annotated[Record, subcommand("record")]
     | Annotated[Train, subcommand("train")]
+    | Annotated[Align, subcommand("align")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Check, subcommand("check")]
@@ -393,6 +519,17 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     if not names:
         raise OptionError(f"{text!r} names nothing; give one or more names separated by commas")
     return names
+
+
+def _json_options(text: str) -> dict[str, Any]:
+    """Read options of a part."""
+    try:
+        options = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise OptionError(f"the options {text!r} are not valid JSON ({error})") from error
+    if not isinstance(options, dict):
+        raise OptionError(f"the options must be a JSON object, but are {text!r}")
+    return options
 
 
 def _print_json(value: object) -> None:

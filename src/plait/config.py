@@ -139,6 +139,7 @@ class DataConfig:
         image_size: Height and width to resize to in pixels.
         validation_fraction: Share of the episodes held out.
         split_seed: Chooses the held-out episodes.
+        train_fraction: Share of the other episodes that is learned from.
         feature_cache: What the tokens of frozen encoders are stored as: `fp16`, `bf16` or `fp32`;
             with `off`, or where images are augmented, the encoder runs in every step.
     """
@@ -148,6 +149,7 @@ class DataConfig:
     image_size: int = 64
     validation_fraction: float = 0.02
     split_seed: int = 0
+    train_fraction: float = 1.0
     feature_cache: str = "fp16"
 
 
@@ -171,12 +173,14 @@ class RunConfig:
 
     Attributes:
         masked: Modalities hidden from the policy, in training and in evaluation: a control.
+        init: Folder of aligned towers whose encoders the policy starts from; empty for none.
     """
 
     data: DataConfig
     policy: PolicyConfig
     training: TrainingConfig
     masked: tuple[str, ...] = ()
+    init: str = ""
 
 
 def to_json(value: object) -> str:

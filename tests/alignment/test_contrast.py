@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from alignment_fakes import unit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import multiprocessing
@@ -13,14 +14,6 @@ from plait.alignment.contrast import Pair, Tiling, contrast
 from plait.errors import OptionError, PlaitError, ShapeError
 
 THREE = (Pair(0, 1), Pair(0, 2), Pair(1, 2))
-
-
-def unit(size, width=6, *, seed=0, count=3, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    return [
-        F.normalize(torch.randn(size, width, generator=generator, dtype=dtype), dim=1)
-        for _ in range(count)
-    ]
 
 
 def reference(embeddings, pairs, scales):
@@ -315,7 +308,7 @@ def test_two_processes_give_the_gradients_of_one(tmp_path, apart):
     processes = [context.Process(target=_in_process, args=(r, *arguments)) for r in range(world)]
     for process in processes:
         process.start()
-    found = dict((r[0], r[1:]) for r in (results.get(timeout=120) for _ in processes))
+    found = {r[0]: r[1:] for r in (results.get(timeout=120) for _ in processes)}
     for process in processes:
         process.join()
     _, (loss, grads) = both(embeddings, pairs, scale)

@@ -32,6 +32,9 @@ def build_vocabulary(instructions: tuple[str, ...]) -> tuple[str, ...]:
 class WordEncoder(Encoder):
     """Word embeddings with positions, and a transformer block over them.
 
+    Attributes:
+        word_index: Row of every known word in the embedding table.
+
     Args:
         data: Holds the vocabulary.
         width: Size of the token axis.
@@ -62,7 +65,7 @@ class WordEncoder(Encoder):
         self.token_spec = TokenSpec(width)
         self.max_words = max_words
         self.unknown = unknown
-        self._word_index = {word: index + 1 for index, word in enumerate(data.vocabulary)}
+        self.word_index = {word: index + 1 for index, word in enumerate(data.vocabulary)}
         self._rows: dict[str, int] = {}
         # Token ids of every distinct instruction met so far; derived, so not part of the state.
         self._table = torch.zeros(0, max_words, dtype=torch.int64)
@@ -93,13 +96,13 @@ class WordEncoder(Encoder):
     def _word_ids(self, instruction: str) -> torch.Tensor:
         words = split_words(instruction)
         if self.unknown == "mask":
-            words = [word for word in words if word in self._word_index]
+            words = [word for word in words if word in self.word_index]
         for word in words:
-            if word not in self._word_index:
+            if word not in self.word_index:
                 raise UnknownNameError(
                     "word",
                     word,
-                    self._word_index,
+                    self.word_index,
                     hint=f"It is in the instruction {instruction!r}; this policy knows only the "
                     "words it was trained on",
                 )
@@ -108,5 +111,5 @@ class WordEncoder(Encoder):
                 f"the instruction {instruction!r} has {len(words)} words, more than the "
                 f"{self.max_words} this policy reads; shorten it or raise max_words"
             )
-        ids = [self._word_index[word] for word in words]
+        ids = [self.word_index[word] for word in words]
         return torch.tensor(ids + [PADDING] * (self.max_words - len(ids)))

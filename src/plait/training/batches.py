@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from plait.config import DataSpec, TrainingConfig
+from plait.config import DataConfig, DataSpec, TrainingConfig
 from plait.data.augment import random_shift
 from plait.data.dataset import Demonstrations
 from plait.data.sampler import StepSampler
 from plait.encoders.words import build_vocabulary
+from plait.errors import OptionError
 from plait.training.feature_cache import FeatureCache
 from plait.training.loop import MAX_SEED
 from plait.types import Batch
@@ -93,6 +94,28 @@ def validation_batches(
     steps = spread(demonstrations.steps_of(episodes), MAX_VALIDATION_STEPS)
     chunks = [steps[start : start + batch_size] for start in range(0, len(steps), batch_size)]
     return [hide(gather(demonstrations, chunk, features), masked) for chunk in chunks]
+
+
+def split_episodes(
+    demonstrations: Demonstrations, data: DataConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the episodes that are learned from and those that are held out.
+
+    With a fraction, those learned from are a random part, the same for every use of the data; a
+    smaller part lies within a larger one.
+
+    Raises:
+        OptionError: If the fraction is not above 0 and at most 1.
+    """
+    if not 0 < data.train_fraction <= 1:
+        raise OptionError(
+            f"the share of the episodes is {data.train_fraction}, but must be above 0 and at most 1"
+        )
+    training, held_out = demonstrations.split(data.validation_fraction, data.split_seed)
+    if data.train_fraction < 1:
+        order = np.random.default_rng([data.split_seed, 1]).permutation(training)
+        training = np.sort(order[: max(round(data.train_fraction * len(training)), 1)])
+    return training, held_out
 
 
 def spread(steps: np.ndarray, limit: int) -> np.ndarray:

@@ -16,11 +16,13 @@ from plait.results import write_text_atomically
 from plait.training.batches import (
     BatchSource,
     describe_data,
+    split_episodes,
     validation_batches,
     without_features,
 )
 from plait.training.checkpoint import Position
 from plait.training.feature_cache import OFF, FeatureCache, check_feature_cache, open_features
+from plait.training.initialise import start_from
 from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, check_precision, fit
 from plait.types import LANGUAGE, Batch
 
@@ -73,12 +75,12 @@ def train(
     check_numbers(run)
     if demonstrations is None:
         demonstrations = open_demonstrations(run)
-    training_episodes, validation_episodes = demonstrations.split(
-        run.data.validation_fraction, run.data.split_seed
-    )
+    training_episodes, validation_episodes = split_episodes(demonstrations, run.data)
     spec = describe_data(demonstrations, run.data.image_size)
     normalizer = Normalizer.from_stats(demonstrations.norm_stats(training_episodes))
     policy = build_policy(run.policy, spec, normalizer, run.training.seed)
+    if run.init:
+        start_from(policy, run.init)
     refuse_other_run(folder, run)
     write_text_atomically(folder / CONFIG_FILE, to_json(run) + "\n")
     features = prepare_features(policy, demonstrations, run)

@@ -1,0 +1,1 @@
+"""How well modalities are aligned: who finds whom (retrieval), and how they lie (geometry)."""

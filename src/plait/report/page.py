@@ -75,16 +75,21 @@ def render(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> st
     Raises:
         DataError: If a picture is missing or unreadable.
     """
-    environment = Environment(
+    template = environment().get_template("page.html.jinja")
+    return template.render(_content(comparison, runs))
+
+
+def environment() -> Environment:
+    """Return what the templates of all pages are rendered with."""
+    made = Environment(
         loader=PackageLoader("plait.report", TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {function.__name__: function for function in FILTERS}
-    template = environment.get_template("page.html.jinja")
-    return template.render(_content(comparison, runs))
+    made.filters |= {function.__name__: function for function in FILTERS}
+    return made
 
 
 def _load_run(folder: Path, results_file: Path) -> RunResult:
@@ -131,8 +136,8 @@ def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> 
         "figures": {name: figure for name, figure in drawn.items() if figure is not None},
         "figure_data": {name: figure.as_json() for name, figure in drawn.items() if figure},
         "legends": _legends(comparison),
-        "style": _source("style.css"),
-        "script": _source("theme.js"),
+        "style": source("style.css"),
+        "script": source("theme.js"),
         "plotly": Markup(get_plotlyjs()),
     }
 
@@ -157,6 +162,6 @@ def _legends(comparison: Comparison) -> dict[str, list[dict[str, str | bool]]]:
     return {"arms": arms, "strategies": arms[: len(strategies(comparison))], "outcomes": ends}
 
 
-def _source(name: str) -> Markup:
+def source(name: str) -> Markup:
     """Return a style sheet or script of this package as it is."""
-    return Markup(resources.files(__package__).joinpath(TEMPLATES, name).read_text("utf-8"))
+    return Markup(resources.files("plait.report").joinpath(TEMPLATES, name).read_text("utf-8"))

@@ -145,6 +145,8 @@ def test_the_order_of_the_samples_does_not_matter(metric):
 def test_collapsed_embeddings_give_numbers():
     same = F.normalize(torch.ones(12, 5), dim=1)
     assert effective_rank(same) == pytest.approx(1.0)
+    rounded = F.normalize(torch.ones(300, 64) + 1e-7 * torch.randn(300, 64), dim=1)
+    assert effective_rank(rounded) == pytest.approx(1.0)
     assert uniformity(same) == pytest.approx(0.0, abs=1e-6)
     assert linear_cka(same, X[:12].float()) == 0.0
     assert relative_gap(same, same) == 0.0

@@ -59,8 +59,11 @@ def measure_alignment(
 
 def mean_recall(test: EmbeddedSteps) -> float:
     """Return the mean recall at 1 over the six directions: what early stopping watches."""
-    scores = [_ranks(test, *direction)[0].mean_recall(1) for direction in DIRECTIONS]
-    return sum(scores) / len(scores)
+    with_text = [direction for direction in DIRECTIONS if LANGUAGE in direction]
+    ranks = [_ranks(test, *direction)[0] for direction in with_text]
+    # One pass over the tiles serves both directions.
+    ranks += retrieval.paired_ranks(test.values[VISION], test.values[ACTION])
+    return sum(each.mean_recall(1) for each in ranks) / len(ranks)
 
 
 def retrieval_score(
@@ -71,7 +74,7 @@ def retrieval_score(
     query_groups, item_groups = _groups(test, query, target, queries, items)
     # Queries of one episode are not independent; instructions stand for themselves.
     clusters = queries if query == LANGUAGE else test.episodes[queries]
-    low, high = bootstrap_interval(ranks.recall(1).float(), clusters, seed)
+    low, high = _interval(ranks.recall(1).float(), clusters, seed, (0.0, 1.0))
     return RetrievalScore(
         query=query,
         target=target,
@@ -84,6 +87,18 @@ def retrieval_score(
         low=low,
         high=high,
     )
+
+
+def _interval(
+    values: Float[Tensor, " queries"],
+    clusters: Int[Tensor, " queries"],
+    seed: int,
+    everything: tuple[float, float],
+) -> tuple[float, float]:
+    """Return the bootstrap interval over clusters; of a single one, nothing can be said."""
+    if len(clusters.unique()) < 2:
+        return everything
+    return bootstrap_interval(values, clusters, seed)
 
 
 def _ranks(
@@ -150,7 +165,7 @@ def retrieved_actions(
     for name, values in queries.items():
         found = retrieval.retrieved(values, library.values[ACTION])
         errors = ((test.chunks - library.chunks[found]) ** 2).mean(dim=1) / spread
-        low, high = bootstrap_interval(errors, test.episodes, seed)
+        low, high = _interval(errors, test.episodes, seed, (0.0, float(errors.max())))
         result = RetrievedAction(query=name, error=float(errors.mean()), low=low, high=high)
         results.append(result)
     return tuple(results)

@@ -138,7 +138,11 @@ def effective_rank(x: Float[Tensor, "samples width"]) -> float:
     where nothing varies.
     """
     values = _one(x, at_least=2)
-    sizes = torch.linalg.svdvals(values - values.mean(dim=0))
+    centred = values - values.mean(dim=0)
+    if float(centred.square().sum()) <= TINY * float(values.square().sum()):
+        # What is left is the rounding of float32, which would look well spread.
+        return 1.0
+    sizes = torch.linalg.svdvals(centred)
     shares = sizes / sizes.sum().clamp(min=TINY)
     shares = shares[shares > TINY]
     return float((-(shares * shares.log()).sum()).exp())

@@ -8,18 +8,20 @@ from plait.report import text
 from plait.report.alignment.conclusions import direction
 from plait.results.alignment import AlignmentResult
 
+# Columns of the page that a terminal of 80 characters has room for.
+SHOWN = {1: "R@1", 2: "interval", 3: "chance", 4: "before", 6: "R@10", 7: "median", 9: "of"}
+
 
 def alignment_table(result: AlignmentResult) -> Table:
     """Lay out the six directions of retrieval against chance."""
     title = f"{result.objective} on {result.dataset.path}, step {result.best_step}"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text(title))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=Text(title))
     table.title_justify = "left"
-    table.add_column("direction")
-    headings = ("R@1", "95% interval", "chance", "before", "R@5", "R@10", "median", "MRR", "of")
-    for heading in headings:
+    table.add_column("direction", no_wrap=True)
+    for heading in SHOWN.values():
         table.add_column(heading, justify="right", no_wrap=True)
     for row in retrieval_rows(result):
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(Text(row[0]), *(Text(row[index]) for index in SHOWN))
     return table
 
 

@@ -31,10 +31,11 @@ Way = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def textbook(v: Tensor, t: Tensor, a: Tensor, scale: Tensor) -> Tensor:
-    """Six matrices, each with its own product and softmax."""
-    labels = torch.arange(len(v))
+    """Six matrices, each with its own product, division by the temperature, and softmax."""
+    labels, temperature = torch.arange(len(v)), 1 / scale
     pairs = ((v, t), (t, v), (v, a), (a, v), (t, a), (a, t))
-    return sum(F.cross_entropy(scale * x @ y.T, labels) for x, y in pairs) / 6
+    losses = [F.cross_entropy(x @ y.T / temperature, labels) for x, y in pairs]
+    return torch.stack(losses).mean()
 
 
 def clip_pair(v: Tensor, t: Tensor, _a: Tensor, scale: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class Tiling:
 
     rows: int = 512
     columns: int = 1024
-    kept_bytes: int = 24 * 2**20
+    kept_bytes: int = 48 * 2**20
     precision: str = "highest"
 
     def __post_init__(self) -> None:

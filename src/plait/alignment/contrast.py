@@ -14,7 +14,6 @@ logits); Milakov & Gimelshein, 2018 (online softmax).
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch import distributed as dist
 
+from plait.alignment.products import matmul_precision, spans
 from plait.errors import OptionError, PlaitError, ShapeError
 
 PRECISIONS = ("highest", "high", "medium")
@@ -216,7 +216,7 @@ class _Contrast(torch.autograd.Function):
         all_weights = sum(p.pair.weight for p in problems if p.count) or 1.0
         total = embeddings[0].new_zeros(())
         terms = embeddings[0].new_zeros(len(problems), 2)
-        with _matmul_precision(job.tiling.precision):
+        with matmul_precision(job.tiling.precision):
             for index, problem in enumerate(problems):
                 share = problem.pair.weight / all_weights if problem.count else 0.0
                 if share:
@@ -245,16 +245,6 @@ def _zero_where_absent(values: Tensor) -> Tensor:
     if bool(torch.isfinite(values.sum())):
         return values
     return torch.where(torch.isfinite(values).all(dim=1, keepdim=True), values, 0.0)
-
-
-@contextmanager
-def _matmul_precision(precision: str) -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 @dataclass(frozen=True)
@@ -333,7 +323,7 @@ class _Problem:
         return losses, gradient.finish()
 
     def _stripes(self) -> Iterator[tuple[slice, Tensor]]:
-        for i in _slices(len(self.a), self.job.tiling.rows):
+        for i in spans(len(self.a), self.job.tiling.rows):
             logits = self.a[i] @ self.b.T * self.scale
             self.hide(i, slice(0, len(self.b)), logits, float("-inf"))
             yield i, logits
@@ -369,11 +359,6 @@ def _is_too_small(sums: Tensor, present: Tensor | None) -> bool:
     return bool(((sums if present is None else sums[present]) < SMALLEST_SUM).any())
 
 
-def _slices(size: int, step: int) -> Iterator[slice]:
-    for start in range(0, size, step):
-        yield slice(start, min(start + step, size))
-
-
 def _positives(first_row: int, j: slice, tile: Tensor) -> Tensor:
     """Return the view of a tile's entries whose row and column are the same sample."""
     offset = first_row - j.start
@@ -394,8 +379,8 @@ class _Tiles:
         self.buffer = problem.a.new_empty(self.rows * self.columns)
 
     def _places(self) -> Iterator[tuple[slice, slice]]:
-        for i in _slices(len(self.problem.a), self.rows):
-            for j in _slices(len(self.problem.b), self.columns):
+        for i in spans(len(self.problem.a), self.rows):
+            for j in spans(len(self.problem.b), self.columns):
                 yield i, j
 
     def _fill(self, i: slice, j: slice, out: Tensor) -> Tensor:

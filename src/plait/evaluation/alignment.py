@@ -1,5 +1,6 @@
 """What tells whether three modalities are aligned, measured on held-out episodes."""
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -40,8 +41,11 @@ def measure_alignment(
     """
     chosen = _subset(len(test.groups), seed)
     values = {name: part[chosen] for name, part in test.values.items()}
+    found = _search(test)
     return AlignmentMeasures(
-        retrieval=tuple(retrieval_score(test, *direction, seed=seed) for direction in DIRECTIONS),
+        retrieval=tuple(
+            _retrieval_score(test, *direction, found[direction], seed) for direction in DIRECTIONS
+        ),
         pairs=tuple(_pair(*pair, values, seed) for pair in PAIRS),
         modalities=tuple(
             ModalityGeometry(
@@ -53,35 +57,32 @@ def measure_alignment(
         ),
         diagonal=tuple(_diagonal(test, *direction) for direction in DIRECTIONS),
         retrieved_action=retrieved_actions(test, library, seed=seed),
-        progress=_along_episodes(test),
+        progress=_along_episodes(test, found[VISION, LANGUAGE].ranks),
     )
 
 
 def mean_recall(test: EmbeddedSteps) -> float:
     """Return the mean recall at 1 over the six directions: what early stopping watches."""
-    with_text = [direction for direction in DIRECTIONS if LANGUAGE in direction]
-    ranks = [_ranks(test, *direction)[0] for direction in with_text]
-    # One pass over the tiles serves both directions.
-    ranks += retrieval.paired_ranks(test.values[VISION], test.values[ACTION])
-    return sum(each.mean_recall(1) for each in ranks) / len(ranks)
+    scores = [found.ranks.mean_recall(1) for found in _search(test).values()]
+    return sum(scores) / len(scores)
 
 
-def retrieval_score(
-    test: EmbeddedSteps, query: str, target: str, *, seed: int = 0
+def _retrieval_score(
+    test: EmbeddedSteps, query: str, target: str, found: "_Found", seed: int
 ) -> RetrievalScore:
-    """Measure one direction of retrieval; see `RetrievalScore` for what is a hit."""
-    ranks, queries, items = _ranks(test, query, target)
-    query_groups, item_groups = _groups(test, query, target, queries, items)
+    """Sum up one direction of retrieval; see `RetrievalScore` for what is a hit."""
+    ranks = found.ranks
     # Queries of one episode are not independent; instructions stand for themselves.
-    clusters = queries if query == LANGUAGE else test.episodes[queries]
+    clusters = found.queries if query == LANGUAGE else test.episodes[found.queries]
     low, high = _interval(ranks.recall(1).float(), clusters, seed, (0.0, 1.0))
+    chance = retrieval.chance_ranks(found.query_groups, found.item_groups)
     return RetrievalScore(
         query=query,
         target=target,
-        num_queries=len(queries),
-        gallery_size=len(items),
+        num_queries=len(found.query_groups),
+        gallery_size=len(found.item_groups),
         recall={str(k): ranks.mean_recall(k) for k in CUTOFFS},
-        chance={str(k): retrieval.chance_recall(query_groups, item_groups, k) for k in CUTOFFS},
+        chance={str(k): chance.mean_recall(k) for k in CUTOFFS},
         median_rank=ranks.median_rank(),
         mean_reciprocal_rank=ranks.mean_reciprocal_rank(),
         low=low,
@@ -101,27 +102,34 @@ def _interval(
     return bootstrap_interval(values, clusters, seed)
 
 
-def _ranks(
-    test: EmbeddedSteps, query: str, target: str
-) -> tuple[Ranks, Int[Tensor, " queries"], Int[Tensor, " items"]]:
-    """Rank the true partners; return also which steps asked and which were searched."""
+@dataclass(frozen=True)
+class _Found:
+    """One direction: the ranks of the true partners, which steps asked, and what was a hit."""
+
+    ranks: Ranks
+    queries: Int[Tensor, " queries"]
+    query_groups: Int[Tensor, " queries"]
+    item_groups: Int[Tensor, " items"]
+
+
+def _search(test: EmbeddedSteps) -> dict[tuple[str, str], _Found]:
+    """Search in all six directions; one product of a pair serves both of its directions.
+
+    A hit is the same instruction, or the very step where no text is asked. Steps with the same
+    instruction have the same text, so text asks and is searched once an instruction.
+    """
     everything, distinct = torch.arange(len(test.groups)), test.first_of_groups()
-    queries = distinct if query == LANGUAGE else everything
-    items = distinct if target == LANGUAGE else everything
-    query_groups, item_groups = _groups(test, query, target, queries, items)
-    ranks = retrieval.retrieval_ranks(
-        test.values[query][queries], test.values[target][items], query_groups, item_groups
-    )
-    return ranks, queries, items
-
-
-def _groups(
-    test: EmbeddedSteps, query: str, target: str, queries: Tensor, items: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Return what makes a hit: the same instruction, or the very step where no text is asked."""
-    if LANGUAGE in (query, target):
-        return test.groups[queries], test.groups[items]
-    return queries, items
+    steps = {VISION: everything, LANGUAGE: distinct, ACTION: everything}
+    found = {}
+    for first, second in PAIRS:
+        of = test.groups if LANGUAGE in (first, second) else everything
+        groups = of[steps[first]], of[steps[second]]
+        forward, backward = retrieval.both_directions(
+            test.values[first][steps[first]], test.values[second][steps[second]], *groups
+        )
+        found[first, second] = _Found(forward, steps[first], *groups)
+        found[second, first] = _Found(backward, steps[second], *groups[::-1])
+    return found
 
 
 def _subset(count: int, seed: int) -> Int[Tensor, " steps"]:
@@ -171,9 +179,9 @@ def retrieved_actions(
     return tuple(results)
 
 
-def _along_episodes(test: EmbeddedSteps) -> tuple[ProgressPoint, ...]:
+def _along_episodes(test: EmbeddedSteps, ranks: Ranks) -> tuple[ProgressPoint, ...]:
     """Measure vision → text separately for every fifth of the episodes."""
-    hits = _ranks(test, VISION, LANGUAGE)[0].recall(1)
+    hits = ranks.recall(1)
     points = []
     for start, end in pairwise(STRETCHES):
         is_in = (test.progress >= start) & ((test.progress < end) | (end == STRETCHES[-1]))

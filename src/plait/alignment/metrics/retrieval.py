@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from plait.alignment.products import matmul_precision, spans
 from plait.errors import PlaitError, ShapeError, require_at_least_one, require_seed
 
 MAX_ELEMENTS = 2**23
@@ -346,13 +347,9 @@ def exact_products(values: Float[Tensor, "rows width"]) -> Iterator[None]:
 
     On some processors that is what PyTorch calls `medium`, which on others means bfloat16.
     """
-    before = torch.get_float32_matmul_precision()
     is_exact = _medium_is_exact(str(values.device), values.shape[1])
-    torch.set_float32_matmul_precision("medium" if is_exact else "highest")
-    try:
+    with matmul_precision("medium" if is_exact else "highest"):
         yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 @functools.cache
@@ -364,12 +361,8 @@ def _medium_is_exact(device: str, width: int) -> bool:
         for size in (256, 512)
     )
     expected = rows.double() @ columns.double().T
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    try:
+    with matmul_precision("medium"):
         error = (rows @ columns.T).double() - expected
-    finally:
-        torch.set_float32_matmul_precision(before)
     return float(error.abs().max()) < TIE / 2
 
 
@@ -398,18 +391,14 @@ def _tile_shape(device: torch.device, max_elements: int) -> tuple[int, int]:
     return size // columns, columns
 
 
-def _spans(count: int, size: int) -> list[slice]:
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
-
-
 def _score_tiles(
     first: Tensor, second: Tensor, max_elements: int, wanted: list[list[bool]] | None = None
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """Yield rows, columns and their scores, all in one workspace: use a tile before the next."""
     height, width = _tile_shape(first.device, max_elements)
     workspace = first.new_empty(min(height, len(first)) * min(width, len(second)))
-    for i, rows in enumerate(_spans(len(first), height)):
-        for j, columns in enumerate(_spans(len(second), width)):
+    for i, rows in enumerate(spans(len(first), height)):
+        for j, columns in enumerate(spans(len(second), width)):
             if wanted is not None and not wanted[i][j]:
                 continue
             shape = (rows.stop - rows.start, columns.stop - columns.start)
@@ -506,9 +495,9 @@ def _sorted_by_group(values: Tensor, groups: Tensor) -> tuple[Tensor, Tensor, Te
 
 def _group_ranges(groups: Tensor, size: int) -> list[tuple[int, int]]:
     """Return the lowest and the highest group of each span of sorted groups."""
-    spans = _spans(len(groups), size)
-    lowest = groups[[span.start for span in spans]].tolist()
-    highest = groups[[span.stop - 1 for span in spans]].tolist()
+    cuts = spans(len(groups), size)
+    lowest = groups[[span.start for span in cuts]].tolist()
+    highest = groups[[span.stop - 1 for span in cuts]].tolist()
     return list(zip(lowest, highest, strict=True))
 
 

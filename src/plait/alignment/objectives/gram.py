@@ -6,22 +6,18 @@ loses: retrieval between two modalities, which it does not see; `pair_weight` ad
 Reference: Cicchetti et al., 2025 (GRAM).
 """
 
-import torch
+from collections.abc import Mapping
 
-from plait.alignment.base import ALIGNED, Embeddings
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from plait.alignment.base import ALIGNED
 from plait.alignment.losses import gram
-from plait.alignment.objectives.base import (
-    LogitScale,
-    Objective,
-    ObjectiveLoss,
-    check_repeats,
-)
-from plait.alignment.objectives.info_nce import InfoNceObjective
-from plait.errors import OptionError
+from plait.alignment.objectives._triple import TripleObjective
 from plait.types import LANGUAGE
 
 
-class GramObjective(Objective):
+class GramObjective(TripleObjective):
     """Cross-entropy over volumes with every modality as the anchor in turn, plus InfoNCE.
 
     Args:
@@ -33,33 +29,20 @@ class GramObjective(Objective):
     def __init__(
         self, *, pair_weight: float = 1.0, repeats: str = "mask", initial_scale: float = 1 / 0.07
     ) -> None:
-        super().__init__()
-        if pair_weight < 0:
-            raise OptionError(f"the pair weight is {pair_weight}, but must be 0 or more")
-        self.has_masked_repeats = check_repeats(repeats)
-        self.scale = LogitScale(initial_scale)
-        self.pair_weight = pair_weight
-        self.pairs = InfoNceObjective(repeats=repeats, fused_weight=0.0) if pair_weight else None
+        super().__init__(pair_weight=pair_weight, repeats=repeats, initial_scale=initial_scale)
 
-    def forward(self, embeddings: Embeddings) -> ObjectiveLoss:
-        """Return the mean over the anchors, plus the pairs; a sample must have all three."""
-        self.refuse_several_processes()
-        present = self.present(embeddings, ALIGNED)
-        values = {k: v if present is None else v[present] for k, v in embeddings.values.items()}
-        groups = embeddings.groups if present is None else embeddings.groups[present]
+    def parts_of(
+        self,
+        values: Mapping[str, Float[Tensor, "batch width"]],
+        groups: Int[Tensor, " batch"],
+        scale: Float[Tensor, ""],
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Return the loss of every anchor."""
         parts = {}
-        scale = self.scale()
-        if len(groups):
-            for anchor in ALIGNED:
-                first, second = (values[name] for name in ALIGNED if name != anchor)
-                # An instruction fits every frame and action it was given for, and those alone.
-                is_masked = self.has_masked_repeats and anchor == LANGUAGE
-                masked = groups if is_masked else None
-                loss = gram(values[anchor], first, second, scale, groups=masked)
-                parts[f"volume, {anchor}"] = loss
-        total = torch.stack(list(parts.values())).mean() if parts else scale * 0.0
-        if self.pairs is not None:
-            pairwise = self.pairs(embeddings)
-            total = total + self.pair_weight * pairwise.total
-            parts |= pairwise.parts
-        return ObjectiveLoss(total, {name: part.detach() for name, part in parts.items()})
+        for anchor in ALIGNED:
+            first, second = (values[name] for name in ALIGNED if name != anchor)
+            # An instruction fits every frame and action it was given for, and those alone.
+            is_masked = self.has_masked_repeats and anchor == LANGUAGE
+            masked = groups if is_masked else None
+            parts[f"volume, {anchor}"] = gram(values[anchor], first, second, scale, groups=masked)
+        return parts

@@ -25,8 +25,6 @@ from plait.alignment.objectives.base import (
 from plait.errors import OptionError
 from plait.types import LANGUAGE, VISION
 
-FUSED = "vision+language-action"
-
 
 class InfoNceObjective(Objective):
     """Six directions with one bounded scale, and the fused query with its own.
@@ -68,7 +66,7 @@ class InfoNceObjective(Objective):
         values = [embeddings.values[name] for name in ALIGNED]
         pairs = [self._pair(embeddings, pair) for pair in PAIRS]
         scales = [self.pairwise()] * len(pairs)
-        names = [(first, second) for first, second in PAIRS]
+        names = list(PAIRS)
         if self.fused is not None:
             values.append(fused_query(embeddings.values[VISION], embeddings.values[LANGUAGE]))
             present = self.present(embeddings, (VISION, LANGUAGE, ACTION))

@@ -7,17 +7,17 @@ Reference: Saporta et al., 2024 (Symile).
 """
 
 import math
+from collections.abc import Mapping
 
-import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from plait.alignment.base import ALIGNED, Embeddings
+from plait.alignment.base import ALIGNED
 from plait.alignment.losses import symile
-from plait.alignment.objectives.base import LogitScale, Objective, ObjectiveLoss
-from plait.alignment.objectives.info_nce import InfoNceObjective
-from plait.errors import OptionError
+from plait.alignment.objectives._triple import TripleObjective
 
 
-class SymileObjective(Objective):
+class SymileObjective(TripleObjective):
     """Symile's loss, plus InfoNCE.
 
     Args:
@@ -29,24 +29,14 @@ class SymileObjective(Objective):
     def __init__(
         self, *, pair_weight: float = 0.0, repeats: str = "mask", initial_scale: float = 1 / 0.07
     ) -> None:
-        super().__init__()
-        if pair_weight < 0:
-            raise OptionError(f"the pair weight is {pair_weight}, but must be 0 or more")
-        self.scale = LogitScale(initial_scale)
-        self.pair_weight = pair_weight
-        self.pairs = InfoNceObjective(repeats=repeats, fused_weight=0.0) if pair_weight else None
+        super().__init__(pair_weight=pair_weight, repeats=repeats, initial_scale=initial_scale)
 
-    def forward(self, embeddings: Embeddings) -> ObjectiveLoss:
-        """Return the loss over the samples that have all three, plus the pairs."""
-        self.refuse_several_processes()
-        present = self.present(embeddings, ALIGNED)
-        values = [embeddings.values[name] for name in ALIGNED]
-        values = values if present is None else [part[present] for part in values]
-        scale = self.scale() * math.sqrt(values[0].shape[1])
-        total = symile(values[0], values[1], values[2], scale) if len(values[0]) else scale * 0.0
-        parts = {"multilinear": total.detach()}
-        if self.pairs is not None:
-            pairwise = self.pairs(embeddings)
-            total = total + self.pair_weight * pairwise.total
-            parts |= pairwise.parts
-        return ObjectiveLoss(torch.as_tensor(total), parts)
+    def parts_of(
+        self,
+        values: Mapping[str, Float[Tensor, "batch width"]],
+        groups: Int[Tensor, " batch"],  # noqa: ARG002
+        scale: Float[Tensor, ""],
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Return the one loss there is."""
+        x, y, z = (values[name] for name in ALIGNED)
+        return {"multilinear": symile(x, y, z, scale * math.sqrt(x.shape[1]))}

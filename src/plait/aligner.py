@@ -8,7 +8,7 @@ The encoders are those of policies, up to their features; `transfer` hands them 
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import cast
@@ -24,8 +24,7 @@ import plait.encoders.chunks
 from plait import discovery
 from plait.alignment.base import ACTION, ALIGNED, Embeddings
 from plait.alignment.objectives.base import Objective, ObjectiveLoss
-from plait.backbones.loading import without_weights
-from plait.config import AlignerConfig, Component, DataSpec, from_dict
+from plait.config import AlignerConfig, Component, DataSpec
 from plait.data.normalize import Normalizer
 from plait.encoders import build_encoder
 from plait.encoders.base import Encoder
@@ -33,7 +32,7 @@ from plait.encoders.chunks.base import ChunkEncoder
 from plait.errors import OptionError, PlaitError
 from plait.layers import MLP, AttentionPool, Linear
 from plait.masks import masked_fill
-from plait.model_folder import ModelFolder, with_saved_models
+from plait.model_folder import ModelFolder
 from plait.types import LANGUAGE, PROPRIO, VISION, ActionChunk, Batch, Observation, Tokens
 
 FOLDER = ModelFolder("aligner", "aligner")
@@ -177,9 +176,7 @@ class Aligner(nn.Module):
         Raises:
             OutputError: If the folder cannot be written, or holds anything but an aligner.
         """
-        header = {"config": asdict(self.config), "data": asdict(self.data)}
-        encoders = {name: self._encoder(name) for name in self.encoders}
-        FOLDER.save(Path(folder), header, self, encoders)
+        FOLDER.save(Path(folder), self)
 
     @classmethod
     def load(cls, folder: Path | str) -> "Aligner":
@@ -188,17 +185,7 @@ class Aligner(nn.Module):
         Raises:
             CheckpointError: If it is missing, incomplete, or of another version.
         """
-        folder = Path(folder)
-        header = FOLDER.read_header(folder)
-        with FOLDER.errors_of_header(folder):
-            config = from_dict(AlignerConfig, header.get("config", {}))
-            spec = from_dict(DataSpec, header.get("data", {}))
-            normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
-            with without_weights():
-                aligner = cls(with_saved_models(config, folder), spec, normalizer)
-            aligner.config = config
-        FOLDER.load_weights(folder, aligner)
-        return aligner.eval()
+        return FOLDER.load(Path(folder), cls, AlignerConfig)
 
 
 class _Projection(nn.Module):

@@ -17,7 +17,7 @@ from tyro.conf import Positional, subcommand
 from plait.errors import OptionError, user_error_text
 
 if TYPE_CHECKING:
-    from plait.config import AlignConfig
+    from plait.config import AlignConfig, DataConfig, TrainingConfig
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -192,30 +192,17 @@ class Record:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train:
-    """Train one policy on a LeRobot dataset."""
+class Learning:
+    """What every training of one model has in common."""
 
     data: Path
     """Folder of the dataset."""
-    fusion: str = "film"
-    """Fusion strategy, or module:Class."""
-    parts: Parts = Parts()
-    out: Path = Path("outputs/train")
-    """Folder of the checkpoint, the metrics and the policy."""
     cameras: str | None = None
     """Cameras to read, separated by commas; all by default."""
     image_size: int = 64
     """Height and width to resize to in pixels."""
-    width: int = 64
-    """Size of the token axis."""
-    action_horizon: int = 4
-    """Steps per action chunk."""
-    init: Path | None = None
-    """Folder of aligned towers (see plait align) to start the encoders from."""
-    train_fraction: float = 1.0
-    """Share of the training episodes to learn from."""
     steps: int = 2000
-    """Optimiser steps."""
+    """Optimiser steps at most."""
     batch_size: int = 128
     """Samples a step."""
     learning_rate: float = 2e-3
@@ -227,51 +214,76 @@ class Train:
     tensorboard: bool = False
     """Also write TensorBoard event files."""
     json: bool = False
-    """Print a summary as JSON."""
+    """Print the outcome as JSON."""
 
-    def run(self) -> None:
-        """Train, with a progress bar."""
-        from plait.compare.single import train_one
-        from plait.config import (
-            Component,
-            DataConfig,
-            PolicyConfig,
-            RunConfig,
-            TrainingConfig,
-        )
+    def data_config(self, parts: Towers, **more: Any) -> "DataConfig":
+        """Return which demonstrations are learned from, and how they are read."""
+        from plait.config import DataConfig
 
-        data = DataConfig(
+        return DataConfig(
             path=str(self.data),
             cameras=_names(self.cameras) or (),
             image_size=self.image_size,
-            train_fraction=self.train_fraction,
-            feature_cache=self.parts.feature_cache or DataConfig.feature_cache,
+            feature_cache=parts.feature_cache or DataConfig.feature_cache,
+            **more,
         )
-        policy = PolicyConfig(
-            fusion=Component(name=self.fusion),
-            width=self.width,
-            action_horizon=self.action_horizon,
-            **self.parts.given(),
-        )
-        training = TrainingConfig(
+
+    def training_config(self) -> "TrainingConfig":
+        """Return how the model is optimised."""
+        from plait.config import TrainingConfig
+
+        return TrainingConfig(
             num_steps=self.steps,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             precision=self.precision,
             seed=self.seed,
         )
-        init = "" if self.init is None else str(self.init)
-        run = RunConfig(data=data, policy=policy, training=training, init=init)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Learning):
+    """Train one policy on a LeRobot dataset."""
+
+    fusion: str = "film"
+    """Fusion strategy, or module:Class."""
+    parts: Parts = Parts()
+    out: Path = Path("outputs/train")
+    """Folder of the checkpoint, the metrics and the policy."""
+    width: int = 64
+    """Size of the token axis."""
+    action_horizon: int = 4
+    """Steps per action chunk."""
+    init: Path | None = None
+    """Folder of aligned towers (see plait align) to start the encoders from."""
+    train_fraction: float = 1.0
+    """Share of the training episodes to learn from."""
+
+    def run(self) -> None:
+        """Train, with a progress bar."""
+        from plait.compare.single import train_one
+        from plait.config import Component, PolicyConfig, RunConfig
+
+        policy = PolicyConfig(
+            fusion=Component(name=self.fusion),
+            width=self.width,
+            action_horizon=self.action_horizon,
+            **self.parts.given(),
+        )
+        run = RunConfig(
+            data=self.data_config(self.parts, train_fraction=self.train_fraction),
+            policy=policy,
+            training=self.training_config(),
+            init="" if self.init is None else str(self.init),
+        )
         summary = train_one(run, self.out, tensorboard=self.tensorboard)
         _print_summary(summary, as_json=self.json)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Align:
+class Align(Learning):
     """Align vision, text and action contrastively; measure retrieval and the modality gap."""
 
-    data: Path
-    """Folder of the dataset."""
     objective: str = "info_nce"
     """info_nce, sigmoid, gram, symile, or module:Class."""
     options: str = "{}"
@@ -279,10 +291,6 @@ class Align:
     parts: Towers = Towers()
     out: Path = Path("outputs/align")
     """Folder of the towers, the results and the report; an interrupted call goes on in it."""
-    cameras: str | None = None
-    """Cameras to read, separated by commas; all by default."""
-    image_size: int = 64
-    """Height and width to resize to in pixels."""
     width: int = 48
     """Size of the token axis; a policy that starts from the towers must have the same."""
     embedding_dim: int = 64
@@ -293,26 +301,14 @@ class Align:
     """Let the action tower read the robot's state, too."""
     shares_projection: bool = False
     """Give all towers one last layer, which narrows the gap between modalities."""
-    steps: int = 2000
-    """Optimiser steps at most."""
     patience: int = 5
     """Validations without better held-out retrieval after which to stop; 0 for never."""
     batch_size: int = 256
     """Samples a step; every other one is a negative."""
     micro_batch_size: int = 0
     """Samples encoded at a time, for batches that do not fit; 0 for all at once."""
-    learning_rate: float = 2e-3
-    """Peak of the schedule."""
-    precision: str = "fp32"
-    """fp32 or bf16."""
     validation_fraction: float = 0.1
     """Share of the episodes held out."""
-    seed: int = 0
-    """Of weights and data order."""
-    tensorboard: bool = False
-    """Also write TensorBoard event files."""
-    json: bool = False
-    """Print the results as JSON."""
 
     def run(self) -> None:
         """Align, with a progress bar, and print the retrieval table."""
@@ -335,21 +331,8 @@ class Align:
         console.print(f"towers: {self.out / 'aligner'}   report: {self.out / REPORT_FILE}")
 
     def _config(self) -> "AlignConfig":
-        from plait.config import (
-            AlignConfig,
-            AlignerConfig,
-            Component,
-            DataConfig,
-            TrainingConfig,
-        )
+        from plait.config import AlignConfig, AlignerConfig, Component
 
-        data = DataConfig(
-            path=str(self.data),
-            cameras=_names(self.cameras) or (),
-            image_size=self.image_size,
-            validation_fraction=self.validation_fraction,
-            feature_cache=self.parts.feature_cache or DataConfig.feature_cache,
-        )
         aligner = AlignerConfig(
             objective=Component(name=self.objective, options=_json_options(self.options)),
             width=self.width,
@@ -360,14 +343,12 @@ class Align:
             micro_batch_size=self.micro_batch_size,
             **self.parts.given(),
         )
-        training = TrainingConfig(
-            num_steps=self.steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            precision=self.precision,
-            seed=self.seed,
+        return AlignConfig(
+            data=self.data_config(self.parts, validation_fraction=self.validation_fraction),
+            aligner=aligner,
+            training=self.training_config(),
+            patience=self.patience,
         )
-        return AlignConfig(data=data, aligner=aligner, training=training, patience=self.patience)
 
 
 @dataclass(frozen=True, kw_only=True)

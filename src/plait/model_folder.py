@@ -6,9 +6,7 @@ Nothing in it is unpickled, and it is written whole or not at all.
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,13 +15,16 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import plait
-from plait.config import AlignerConfig, Component, PolicyConfig
+from plait.backbones.loading import without_weights
+from plait.config import AlignerConfig, Component, DataSpec, PolicyConfig, from_dict
+from plait.data.normalize import Normalizer
 from plait.encoders.base import Encoder
 from plait.errors import CheckpointError, OutputError, PlaitError
 from plait.types import MODALITIES
 
 FORMAT_VERSION = 1
 Config = TypeVar("Config", PolicyConfig, AlignerConfig)
+Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -48,30 +49,29 @@ class ModelFolder:
         """Name of the weights."""
         return f"{self.stem}.safetensors"
 
-    def save(
-        self,
-        folder: Path,
-        header: Mapping[str, Any],
-        module: nn.Module,
-        encoders: Mapping[str, Encoder],
-    ) -> None:
+    def save(self, folder: Path, model: nn.Module) -> None:
         """Write a model; what its encoders must keep goes to folders of their modalities' names.
+
+        Args:
+            folder: Replaced whole or not at all.
+            model: With its `config`, its `data` and its `encoders`.
 
         Raises:
             OutputError: If the folder cannot be written, or holds anything but such a model.
         """
+        header = {"config": asdict(cast(Any, model.config)), "data": asdict(cast(Any, model.data))}
         data = {"format_version": FORMAT_VERSION, "plait_version": plait.__version__, **header}
         try:
             self._refuse_other_work(folder)
             folder.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
             try:
-                tensors = {k: v.contiguous() for k, v in module.state_dict().items()}
+                tensors = {k: v.contiguous() for k, v in model.state_dict().items()}
                 save_file(tensors, temporary / self.weights_file)
                 text = json.dumps(data, indent=2)
                 (temporary / self.config_file).write_text(text, encoding="utf-8")
-                for modality, encoder in encoders.items():
-                    _save_encoder_files(encoder, temporary / modality)
+                for modality, encoder in cast(nn.ModuleDict, model.encoders).items():
+                    _save_encoder_files(cast(Encoder, encoder), temporary / modality)
                 temporary.chmod(0o755)
                 if folder.exists():
                     shutil.rmtree(folder)
@@ -108,15 +108,32 @@ class ModelFolder:
             )
         return header
 
-    @contextmanager
-    def errors_of_header(self, folder: Path) -> Iterator[None]:
-        """Name the description in errors of what is built from it."""
+    def load(self, folder: Path, kind: type[Model], config_kind: type[Config]) -> Model:
+        """Read a model that `save` wrote.
+
+        Args:
+            folder: Where it is.
+            kind: Its class, made of a configuration, a `DataSpec` and a `Normalizer`.
+            config_kind: Class of its configuration.
+
+        Raises:
+            CheckpointError: If it is missing, incomplete, or of another version.
+        """
+        header = self.read_header(folder)
         try:
-            yield
+            config = from_dict(config_kind, header.get("config", {}))
+            spec = from_dict(DataSpec, header.get("data", {}))
+            normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
+            with without_weights():
+                model = kind(_with_saved_models(config, folder), spec, normalizer)
         except PlaitError as error:
             raise CheckpointError(f"{folder / self.config_file}: {error}") from error
+        # Not where it was read from: saved again, it must be found there.
+        model.config = config  # type: ignore[assignment]
+        self._load_weights(folder, model)
+        return model.eval()
 
-    def load_weights(self, folder: Path, module: nn.Module) -> None:
+    def _load_weights(self, folder: Path, module: nn.Module) -> None:
         """Fill a model with saved weights.
 
         Raises:
@@ -156,7 +173,7 @@ def _save_encoder_files(encoder: Encoder, folder: Path) -> None:
         folder.rmdir()
 
 
-def with_saved_models(config: Config, folder: Path) -> Config:
+def _with_saved_models(config: Config, folder: Path) -> Config:
     """Let pretrained encoders be built from what a saved model kept of them."""
     changed: dict[str, Any] = {}
     for modality in MODALITIES:

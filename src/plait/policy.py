@@ -5,7 +5,7 @@ chunk = policy.predict(observation)      # ActionChunk in the environment's own 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -18,7 +18,7 @@ import plait.fusion
 import plait.heads
 from plait import discovery
 from plait.backbones.loading import without_weights
-from plait.config import Component, DataSpec, PolicyConfig, from_dict
+from plait.config import Component, DataSpec, PolicyConfig
 from plait.data.normalize import Normalizer
 from plait.encoders import build_encoder
 from plait.encoders.base import Encoder, Level
@@ -28,7 +28,7 @@ from plait.errors import (
 )
 from plait.fusion.base import Fusion
 from plait.heads.base import Head, HeadShape
-from plait.model_folder import ModelFolder, with_saved_models
+from plait.model_folder import ModelFolder
 from plait.types import (
     LANGUAGE,
     PROPRIO,
@@ -210,9 +210,7 @@ class Policy(nn.Module):
         Raises:
             OutputError: If the folder cannot be written, or holds anything but a policy.
         """
-        header = {"config": asdict(self.config), "data": asdict(self.data)}
-        encoders = {name: cast(Encoder, part) for name, part in self.encoders.items()}
-        FOLDER.save(Path(folder), header, self, encoders)
+        FOLDER.save(Path(folder), self)
 
     @classmethod
     def load(cls, folder: Path | str) -> "Policy":
@@ -221,17 +219,7 @@ class Policy(nn.Module):
         Raises:
             CheckpointError: If it is missing, incomplete, or of another version.
         """
-        folder = Path(folder)
-        header = FOLDER.read_header(folder)
-        with FOLDER.errors_of_header(folder):
-            config = from_dict(PolicyConfig, header.get("config", {}))
-            spec = from_dict(DataSpec, header.get("data", {}))
-            normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
-            with without_weights():
-                policy = cls(with_saved_models(config, folder), spec, normalizer)
-            policy.config = config
-        FOLDER.load_weights(folder, policy)
-        return policy.eval()
+        return FOLDER.load(Path(folder), cls, PolicyConfig)
 
 
 def build_policy(config: PolicyConfig, data: DataSpec, normalizer: Normalizer, seed: int) -> Policy:

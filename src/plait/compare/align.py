@@ -4,7 +4,6 @@ Everything goes to one folder; a call that finds work done there goes on from it
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,9 @@ import numpy as np
 
 from plait.aligner import Aligner
 from plait.compare.console import progress_bar
+from plait.compare.demonstrations import describe_dataset
 from plait.compare.features import bar_when_needed
+from plait.compare.training_bar import training_bar
 from plait.config import AlignConfig
 from plait.data.dataset import Demonstrations
 from plait.errors import OptionError
@@ -25,19 +26,18 @@ from plait.evaluation.alignment_pictures import (
 )
 from plait.evaluation.embeddings import EmbeddedSteps, embed_steps
 from plait.report.alignment import write_alignment_report
-from plait.results import DatasetSummary, describe_machine, save_result
+from plait.results import describe_machine, save_result
 from plait.results.alignment import AlignmentResult
 from plait.training.align import (
     TrainedAligner,
     check_align_numbers,
     make_aligner,
-    prepare_align_features,
     train_aligner,
 )
 from plait.training.batches import gather, split_episodes, spread
 from plait.training.early_stopping import Watch, best_step
 from plait.training.feature_cache import FeatureCache
-from plait.training.loop import Progress, TrainingInterruptedError
+from plait.training.run import open_demonstrations, prepare_features
 
 RESULTS_FILE = "results.json"
 REPORT_FILE = "report.html"
@@ -73,28 +73,6 @@ class Split:
         )
 
 
-def open_for_alignment(
-    config: AlignConfig, on_progress: Callable[[int, int], None] | None = None
-) -> Demonstrations:
-    """Open the dataset of an alignment, decoding its images once.
-
-    Raises:
-        OptionError: If no episode has an instruction.
-    """
-    data = Demonstrations.open(
-        Path(config.data.path),
-        cameras=config.data.cameras or None,
-        image_size=config.data.image_size,
-        action_horizon=config.aligner.action_horizon,
-        on_progress=on_progress,
-    )
-    if not data.instructions:
-        raise OptionError(
-            f"{config.data.path} has no instructions, so there is no text to align with"
-        )
-    return data
-
-
 def align(
     config: AlignConfig,
     out: Path,
@@ -121,11 +99,15 @@ def align(
     start = time.monotonic()
     check_align_numbers(config)
     with progress_bar("decode images", 1) as show:
-        data = open_for_alignment(config, on_progress=show)
+        data = open_demonstrations(config.data, config.aligner.action_horizon, show)
+    if not data.instructions:
+        raise OptionError(
+            f"{config.data.path} has no instructions, so there is no text to align with"
+        )
     split = Split.of(config, data)
     aligner = make_aligner(config, data, split.training)
     with bar_when_needed("encode frames") as show_frames:
-        features = prepare_align_features(aligner, data, config, show_frames)
+        features = prepare_features(aligner, data, config, show_frames)
     embed = partial(_embed, aligner, data, features)
     before = embed(split.test_steps), embed(split.library_steps)
     trained = train_towers(config, out, aligner, data, split, features, tensorboard=tensorboard)
@@ -160,24 +142,17 @@ def train_towers(
     watch = Watch(
         lambda: mean_recall(_embed(aligner, data, features, split.watched_steps)), config.patience
     )
-    with progress_bar("align", config.training.num_steps) as show:
-
-        def on_progress(progress: Progress) -> None:
-            show(progress.step)
-
-        try:
-            return train_aligner(
-                config,
-                out,
-                aligner,
-                data,
-                split.training,
-                watch=watch,
-                on_progress=on_progress,
-                tensorboard=tensorboard,
-            )
-        except TrainingInterruptedError as error:
-            raise KeyboardInterrupt(str(error)) from error
+    with training_bar("align", config.training.num_steps) as on_progress:
+        return train_aligner(
+            config,
+            out,
+            aligner,
+            data,
+            split.training,
+            watch=watch,
+            on_progress=on_progress,
+            tensorboard=tensorboard,
+        )
 
 
 def _result(
@@ -200,15 +175,7 @@ def _result(
     return AlignmentResult(
         command=command,
         objective=config.aligner.objective.name,
-        dataset=DatasetSummary(
-            path=config.data.path,
-            fingerprint=data.fingerprint,
-            num_episodes=data.num_episodes,
-            num_steps=data.num_steps,
-            cameras=tuple(data.cameras),
-            tasks=tuple(data.instructions),
-            is_recorded_here=False,
-        ),
+        dataset=describe_dataset(config.data.path, data, is_recorded_here=False),
         num_train_episodes=len(split.training),
         num_test_episodes=len(split.test),
         num_test_instructions=len(set(test.instructions)),

@@ -7,6 +7,7 @@ from typing import Any
 from plait.compare.console import progress_bar
 from plait.compare.settings import CompareSettings
 from plait.compare.workers import worker_count
+from plait.data.dataset import Demonstrations
 from plait.data.lerobot_format import INFO_FILE
 from plait.data.record import Recording, record
 from plait.envs import make_env
@@ -18,7 +19,7 @@ from plait.errors import (
     require_at_least_one,
     require_seed,
 )
-from plait.results import write_text_atomically
+from plait.results import DatasetSummary, write_text_atomically
 
 CONTROL_HZ = 10
 STORAGES = ("image", "video")
@@ -104,3 +105,16 @@ def record_once(settings: CompareSettings, root: Path, num_workers: int) -> None
 def is_recorded(root: Path) -> bool:
     """Whether a finished dataset stands there."""
     return (root / INFO_FILE).exists()
+
+
+def describe_dataset(path: str, data: Demonstrations, *, is_recorded_here: bool) -> DatasetSummary:
+    """Say for the record which demonstrations were learned from."""
+    return DatasetSummary(
+        path=path,
+        fingerprint=data.fingerprint,
+        num_episodes=data.num_episodes,
+        num_steps=data.num_steps,
+        cameras=tuple(data.cameras),
+        tasks=tuple(data.instructions),
+        is_recorded_here=is_recorded_here,
+    )

@@ -9,6 +9,7 @@ from rich.table import Table
 from plait.compare.arm import EnvFactory
 from plait.compare.console import progress_bar
 from plait.compare.features import encode_once
+from plait.compare.training_bar import training_bar
 from plait.config import RunConfig
 from plait.errors import require_at_least_one, require_seed
 from plait.evaluation.offline import action_error
@@ -16,7 +17,6 @@ from plait.evaluation.rollout import evaluate_policy
 from plait.evaluation.statistics import wilson
 from plait.policy import Policy
 from plait.results import EpisodeResult, Rate
-from plait.training.loop import Progress, TrainingInterruptedError
 from plait.training.run import POLICY_FOLDER, check_numbers, open_demonstrations, train
 
 
@@ -29,19 +29,12 @@ def train_one(run: RunConfig, out: Path, *, tensorboard: bool = False) -> dict[s
     """
     check_numbers(run)
     with progress_bar("decode images", 1) as show:
-        data = open_demonstrations(run, on_progress=show)
+        data = open_demonstrations(run.data, run.policy.action_horizon, show)
     encode_once([run], data)
-    with progress_bar(f"train {run.policy.fusion.name}", run.training.num_steps) as show:
-
-        def on_progress(progress: Progress) -> None:
-            show(progress.step)
-
-        try:
-            trained = train(
-                run, out, demonstrations=data, on_progress=on_progress, tensorboard=tensorboard
-            )
-        except TrainingInterruptedError as error:
-            raise KeyboardInterrupt(str(error)) from error
+    with training_bar(f"train {run.policy.fusion.name}", run.training.num_steps) as on_progress:
+        trained = train(
+            run, out, demonstrations=data, on_progress=on_progress, tensorboard=tensorboard
+        )
     losses = [p.validation_loss for p in trained.position.curve if p.validation_loss is not None]
     summary: dict[str, Any] = {
         "policy": str(out / POLICY_FOLDER),

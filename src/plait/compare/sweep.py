@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plait.compare.arm import RESULT_FILE, ArmJob
 from plait.compare.console import job_progress, progress_bar
-from plait.compare.demonstrations import record_once
+from plait.compare.demonstrations import describe_dataset, record_once
 from plait.compare.gallery import add_pictures
 from plait.compare.plan import Plan, check_environment, make_plan
 from plait.compare.settings import CONTROLS, Arm, CompareSettings, run_config
@@ -22,7 +22,6 @@ from plait.policy import check_parts
 from plait.report import write_report
 from plait.results import (
     Comparison,
-    DatasetSummary,
     RunResult,
     describe_machine,
     load_result,
@@ -84,7 +83,9 @@ def compare(
         env=settings.env,
         preset=preset,
         is_meaningful=settings.is_meaningful,
-        dataset=_describe_dataset(plan, is_recorded_here=settings.data is None),
+        dataset=describe_dataset(
+            str(plan.data_path), plan.data, is_recorded_here=settings.data is None
+        ),
         arms=summarise_arms(results),
         comparisons=compare_pairs(results),
         runs=tuple(str(job.folder.relative_to(out)) for job in jobs),
@@ -156,15 +157,3 @@ def _run(jobs: Sequence[ArmJob], num_workers: int) -> None:
 
 def _results(jobs: Sequence[ArmJob]) -> list[RunResult]:
     return [load_result(job.folder / RESULT_FILE, RunResult) for job in jobs]
-
-
-def _describe_dataset(plan: Plan, *, is_recorded_here: bool) -> DatasetSummary:
-    return DatasetSummary(
-        path=str(plan.data_path),
-        fingerprint=plan.data.fingerprint,
-        num_episodes=plan.data.num_episodes,
-        num_steps=plan.data.num_steps,
-        cameras=tuple(plan.data.cameras),
-        tasks=tuple(plan.data.instructions),
-        is_recorded_here=is_recorded_here,
-    )

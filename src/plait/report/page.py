@@ -4,7 +4,7 @@ Nothing is loaded from anywhere; the page's own content policy forbids it. It sa
 time or the place where it was written: the same results give the same bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -133,11 +133,18 @@ def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> 
         "rollouts": rollouts.load_rollouts(runs),
         "setup": views.setup(comparison),
         "settings": text.flatten(comparison.settings),
-        "figures": {name: figure for name, figure in drawn.items() if figure is not None},
-        "figure_data": {name: figure.as_json() for name, figure in drawn.items() if figure},
         "legends": _legends(comparison),
-        "style": source("style.css"),
-        "script": source("theme.js"),
+        **parts_with_figures({name: figure for name, figure in drawn.items() if figure}),
+    }
+
+
+def parts_with_figures(drawn: Mapping[str, figures.Figure]) -> dict[str, Any]:
+    """Return what every page needs to show figures: their data, and what draws them."""
+    return {
+        "figures": drawn,
+        "figure_data": {name: figure.as_json() for name, figure in drawn.items()},
+        "style": _source("style.css"),
+        "script": _source("theme.js"),
         "plotly": Markup(get_plotlyjs()),
     }
 
@@ -162,6 +169,6 @@ def _legends(comparison: Comparison) -> dict[str, list[dict[str, str | bool]]]:
     return {"arms": arms, "strategies": arms[: len(strategies(comparison))], "outcomes": ends}
 
 
-def source(name: str) -> Markup:
+def _source(name: str) -> Markup:
     """Return a style sheet or script of this package as it is."""
     return Markup(resources.files("plait.report").joinpath(TEMPLATES, name).read_text("utf-8"))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plait.results import PairedComparison, Rate
+from plait.results.alignment import RetrievalScore
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
@@ -19,7 +20,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def interval(rate: Rate) -> str:
+def interval(rate: Rate | RetrievalScore) -> str:
     """Write the ends of an interval as `55.6–68.9%`."""
     return f"{100 * rate.low:.1f}{DASH}{100 * rate.high:.1f}%"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from plait.report import text
 from plait.report.style import controls, strategies
-from plait.results import ArmSummary, Comparison, PairedComparison
+from plait.results import ArmSummary, Comparison, Machine, PairedComparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def task_names(comparison: Comparison) -> list[str]:
 
 def setup(comparison: Comparison) -> Mapping[str, str]:
     """Return what is needed to make the same comparison again, but for the settings."""
-    data, machine = comparison.dataset, comparison.machine
+    data = comparison.dataset
     recorded = "recorded by this comparison" if data.is_recorded_here else data.path
     rows = {
         "environment": comparison.env,
@@ -93,9 +93,13 @@ def setup(comparison: Comparison) -> Mapping[str, str]:
         f"{text.counted(data.num_steps, 'step')}, {recorded}",
         "fingerprint": data.fingerprint,
         "cameras": ", ".join(data.cameras),
-        "python": machine.python,
     }
-    rows |= dict(machine.packages)
+    return rows | made_with(comparison.machine)
+
+
+def made_with(machine: Machine) -> dict[str, str]:
+    """Return the versions that a result was made with."""
+    rows = {"python": machine.python, **machine.packages}
     if machine.git_commit:
         rows["commit"] = machine.git_commit
     return rows

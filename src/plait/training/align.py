@@ -15,9 +15,8 @@ from plait.results import write_text_atomically
 from plait.training.batches import BatchSource, describe_data
 from plait.training.checkpoint import Position
 from plait.training.early_stopping import Watch
-from plait.training.feature_cache import OFF, FeatureCache, open_features
 from plait.training.loop import Progress, fit
-from plait.training.run import CONFIG_FILE, check_training, refuse_other_run
+from plait.training.run import CONFIG_FILE, check_training, prepare_features, refuse_other_run
 
 ALIGNER_FOLDER = "aligner"
 
@@ -70,17 +69,6 @@ def make_aligner(
     return build_aligner(config.aligner, spec, normalizer, config.training.seed)
 
 
-def prepare_align_features(
-    aligner: Aligner,
-    demonstrations: Demonstrations,
-    config: AlignConfig,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> FeatureCache:
-    """Open the feature cache of a run; empty where augmented images make every look another."""
-    dtype = OFF if config.training.image_shift else config.data.feature_cache
-    return open_features(aligner.encoders, demonstrations, dtype, on_progress)
-
-
 def train_aligner(
     config: AlignConfig,
     folder: Path,
@@ -110,7 +98,7 @@ def train_aligner(
     check_align_numbers(config)
     refuse_other_run(folder, config)
     write_text_atomically(folder / CONFIG_FILE, to_json(config) + "\n")
-    features = prepare_align_features(aligner, demonstrations, config)
+    features = prepare_features(aligner, demonstrations, config)
     position = fit(
         aligner,
         BatchSource(demonstrations, episodes, config.training, features=features),

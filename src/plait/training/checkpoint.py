@@ -71,14 +71,7 @@ class TrainingState:
             "config": json.dumps(asdict(config)),
             "position": json.dumps(asdict(position)),
         }
-        temporary = path.with_name(f".{path.name}.partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(self._tensors(), temporary, metadata=header)
-            temporary.replace(path)
-        except (OSError, SafetensorError) as error:
-            temporary.unlink(missing_ok=True)
-            raise OutputError(f"cannot write the checkpoint {path}: {error}") from error
+        save_tensors(path, self._tensors(), header)
 
     def load(self, path: Path, config: TrainingConfig) -> Position:
         """Restore a checkpoint; without one, start at step 0.
@@ -122,6 +115,22 @@ class TrainingState:
                 self.optimizer.state[parameter] = {
                     key: moments[key][name].to(parameter.device) for key in MOMENTS
                 }
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Write tensors under a temporary name, then rename.
+
+    Raises:
+        OutputError: If the folder cannot be written or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, metadata=header)
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write the checkpoint {path}: {error}") from error
 
 
 def _check_header(path: Path, header: Mapping[str, str], config: TrainingConfig) -> Position:

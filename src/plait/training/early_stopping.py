@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from plait.errors import CheckpointError, OutputError, require_at_least_one
+from plait.errors import CheckpointError, require_at_least_one
 from plait.results import CurvePoint
+from plait.training.checkpoint import save_tensors
 
 BEST_FILE = "best.safetensors"
 
@@ -57,16 +58,8 @@ class BestWeights:
         score = self.watch.score()
         earlier = [point.score for point in curve if point.score is not None]
         if not earlier or score > max(earlier):
-            temporary = self.path.with_name(f".{self.path.name}.partial")
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                state = self.module.state_dict()
-                tensors = {name: value.contiguous() for name, value in state.items()}
-                save_file(tensors, temporary)
-                temporary.replace(self.path)
-            except (OSError, SafetensorError) as error:
-                temporary.unlink(missing_ok=True)
-                raise OutputError(f"cannot write {self.path}: {error}") from error
+            state = self.module.state_dict()
+            save_tensors(self.path, {k: v.contiguous() for k, v in state.items()}, {})
         return score
 
     def is_stale(self, curve: Sequence[CurvePoint]) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plait.config import AlignConfig, RunConfig, TrainingConfig, to_json
+from plait.aligner import Aligner
+from plait.config import AlignConfig, DataConfig, RunConfig, TrainingConfig, to_json
 from plait.data.dataset import Demonstrations
 from plait.data.normalize import Normalizer
 from plait.encoders._pretrained import PretrainedTextEncoder
@@ -40,14 +41,14 @@ class TrainedRun:
 
 
 def open_demonstrations(
-    run: RunConfig, on_progress: Callable[[int, int], None] | None = None
+    data: DataConfig, action_horizon: int, on_progress: Callable[[int, int], None] | None = None
 ) -> Demonstrations:
     """Open the dataset of a run, decoding its images once."""
     return Demonstrations.open(
-        Path(run.data.path),
-        cameras=run.data.cameras or None,
-        image_size=run.data.image_size,
-        action_horizon=run.policy.action_horizon,
+        Path(data.path),
+        cameras=data.cameras or None,
+        image_size=data.image_size,
+        action_horizon=action_horizon,
         on_progress=on_progress,
     )
 
@@ -74,7 +75,7 @@ def train(
     """
     check_numbers(run)
     if demonstrations is None:
-        demonstrations = open_demonstrations(run)
+        demonstrations = open_demonstrations(run.data, run.policy.action_horizon)
     training_episodes, validation_episodes = split_episodes(demonstrations, run.data)
     spec = describe_data(demonstrations, run.data.image_size)
     normalizer = Normalizer.from_stats(demonstrations.norm_stats(training_episodes))
@@ -110,14 +111,14 @@ def forget_features(policy: Policy) -> None:
 
 
 def prepare_features(
-    policy: Policy,
+    model: Policy | Aligner,
     demonstrations: Demonstrations,
-    run: RunConfig,
+    run: RunConfig | AlignConfig,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> FeatureCache:
     """Open the feature cache of a run; empty where augmented images make every look another."""
     dtype = OFF if run.training.image_shift else run.data.feature_cache
-    return open_features(policy.encoders, demonstrations, dtype, on_progress)
+    return open_features(model.encoders, demonstrations, dtype, on_progress)
 
 
 def check_numbers(run: RunConfig) -> None:

@@ -45,7 +45,7 @@ def _found(score: RetrievalScore) -> str:
     return (
         f"{direction(score.query, score.target).capitalize()}: the first of "
         f"{score.gallery_size:,} is right for {text.percent(score.recall['1'])} "
-        f"({100 * score.low:.1f}{text.DASH}{100 * score.high:.1f}%) of the queries; chance is "
+        f"({text.interval(score)}) of the queries; chance is "
         f"{text.percent(score.chance['1'])}."
     )
 

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from plait.report import media, text
 from plait.report.alignment.conclusions import NAMES, conclude_alignment, direction
 from plait.report.alignment.figures import COLOURS, alignment_figures
 from plait.report.alignment.table import retrieval_rows
-from plait.report.page import environment, source
+from plait.report.page import environment, parts_with_figures
+from plait.report.views import made_with
 from plait.results import load_result, write_text_atomically
 from plait.results.alignment import AlignmentResult, RetrievalExample
 
@@ -43,7 +43,6 @@ def render_alignment(result: AlignmentResult, folder: Path) -> str:
     Raises:
         DataError: If a picture is missing or unreadable.
     """
-    figures = alignment_figures(result)
     content: dict[str, Any] = {
         "result": result,
         "conclusions": conclude_alignment(result),
@@ -58,15 +57,11 @@ def render_alignment(result: AlignmentResult, folder: Path) -> str:
         "examples": [_example(example, folder) for example in result.examples],
         "setup": _setup(result),
         "settings": text.flatten(result.settings),
-        "figures": figures,
         "legend_entries": [
             {"group": name, "label": NAMES[name], "colour": COLOURS[name], "hollow": False}
             for name in COLOURS
         ],
-        "figure_data": {name: figure.as_json() for name, figure in figures.items()},
-        "style": source("style.css"),
-        "script": source("theme.js"),
-        "plotly": Markup(get_plotlyjs()),
+        **parts_with_figures(alignment_figures(result)),
     }
     return environment().get_template("alignment.html.jinja").render(content)
 
@@ -150,7 +145,7 @@ def _height(value: float, low: float, high: float) -> float:
 
 
 def _setup(result: AlignmentResult) -> dict[str, str]:
-    data, machine = result.dataset, result.machine
+    data = result.dataset
     rows = {
         "demonstrations": f"{text.counted(data.num_episodes, 'episode')}, "
         f"{text.counted(data.num_steps, 'step')}, {data.path}",
@@ -159,9 +154,5 @@ def _setup(result: AlignmentResult) -> dict[str, str]:
         "cameras": ", ".join(data.cameras),
         "steps": f"{result.num_steps:,}; weights of step {result.best_step:,}",
         "logit scales": ", ".join(f"{k} {v:.1f}" for k, v in result.logit_scales.items()),
-        "python": machine.python,
     }
-    rows |= dict(machine.packages)
-    if machine.git_commit:
-        rows["commit"] = machine.git_commit
-    return rows
+    return rows | made_with(result.machine)

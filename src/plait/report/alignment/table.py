@@ -32,7 +32,7 @@ def retrieval_rows(result: AlignmentResult) -> list[list[str]]:
         [
             direction(score.query, score.target),
             text.percent(score.recall["1"]),
-            f"{100 * score.low:.1f}{text.DASH}{100 * score.high:.1f}%",
+            text.interval(score),
             text.percent(score.chance["1"]),
             text.percent(before[score.query, score.target].recall["1"]),
             text.percent(score.recall["5"]),

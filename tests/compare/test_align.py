@@ -3,11 +3,13 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from plait.aligner import Aligner
 from plait.cli import main
+from plait.compare.align import divide_held_out
 from plait.policy import Policy
 from plait.results import load_result
 from plait.results.alignment import AlignmentResult
@@ -36,7 +38,8 @@ def finished(demos, tmp_path_factory):
 
 def test_the_result_holds_all_that_was_asked_for(finished):
     result = load_result(finished / "results.json", AlignmentResult)
-    assert (result.num_train_episodes, result.num_test_episodes) == (27, 3)
+    assert (result.num_train_episodes, result.num_test_episodes) == (27, 2)
+    assert result.num_watched_episodes == 1
     for measures in (result.before, result.after, result.centred):
         directions = {(score.query, score.target) for score in measures.retrieval}
         assert len(directions) == 6
@@ -58,7 +61,52 @@ def test_the_result_holds_all_that_was_asked_for(finished):
     for example in result.examples:
         assert all((finished / frame.file).is_file() for frame in example.frames)
         assert len({frame.episode for frame in example.frames}) == len(example.frames)
-    assert any("3 episodes were held out" in note for note in result.notes)
+    assert any("only 2 held-out episodes" in note for note in result.notes)
+
+
+def test_the_factors_of_the_tabletop_are_measured(finished):
+    result = load_result(finished / "results.json", AlignmentResult)
+    named = {each.factor for each in result.after.factors}
+    # Every episode says `touch`: a verb that never varies is no factor.
+    assert named <= {"colour", "object", "colour + object"}
+    assert {"colour", "object"} & named
+    assert {(each.query, each.target) for each in result.after.factors} == {
+        ("vision", "language"),
+        ("language", "vision"),
+    }
+
+
+@pytest.mark.parametrize(("count", "watched"), [(3, 1), (4, 1), (5, 2), (20, 7), (300, 100)])
+def test_what_is_watched_is_not_measured(count, watched):
+    held_out = np.arange(0, 2 * count, 2)
+    first, second = divide_held_out(held_out, seed=0)
+    assert len(first) == watched
+    assert set(first).isdisjoint(second)
+    assert sorted([*first, *second]) == held_out.tolist()
+
+
+def test_the_watched_are_drawn_at_random_by_the_seed():
+    held_out = np.arange(300)
+    draws = [divide_held_out(held_out, seed)[0] for seed in (0, 0, 1)]
+    assert np.array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[0], draws[2])
+    # Early and late recordings alike.
+    assert 25 < (draws[0] < 150).sum() < 75
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_too_few_to_divide_are_both_watched_and_measured(count):
+    held_out = np.arange(count)
+    assert all(np.array_equal(part, held_out) for part in divide_held_out(held_out, seed=0))
+
+
+def test_a_note_says_where_what_is_watched_is_measured(demos, finished, tmp_path):
+    assert align(demos, tmp_path, "--validation-fraction", "0.05") == 0
+    result = load_result(tmp_path / "results.json", AlignmentResult)
+    assert result.num_watched_episodes == result.num_test_episodes == 2
+    assert any("chosen on the very episodes" in note for note in result.notes)
+    divided = load_result(finished / "results.json", AlignmentResult)
+    assert not any("chosen on the very episodes" in note for note in divided.notes)
 
 
 def test_the_report_stands_alone(finished):

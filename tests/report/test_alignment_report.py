@@ -1,21 +1,26 @@
 """The page and the sentences of an alignment, from numbers made by hand."""
 
 import io
+import json
 import re
 from dataclasses import replace
 
 import pytest
+from page_reading import read_page
 from PIL import Image
 from rich.console import Console
 
 from plait.errors import DataError
 from plait.report.alignment import alignment_table, conclude_alignment, write_alignment_report
-from plait.results import CurvePoint, DatasetSummary, Machine, save_result
+from plait.results import CurvePoint, DatasetSummary, Machine, load_result, save_result
 from plait.results.alignment import (
+    LAST_FIFTH,
+    WHOLE_EPISODES,
     AlignmentMeasures,
     AlignmentResult,
     DiagonalScore,
     EmbeddingMap,
+    FactorRecall,
     ModalityGeometry,
     PairGeometry,
     ProgressPoint,
@@ -103,6 +108,7 @@ def make_result(**changes):
         ),
         num_train_episodes=45,
         num_test_episodes=5,
+        num_watched_episodes=2,
         num_test_instructions=2,
         num_unseen_instructions=0,
         num_steps=400,
@@ -195,6 +201,75 @@ def test_a_picture_outside_the_folder_is_refused(tmp_path):
     save_result(tmp_path / "results.json", make_result(examples=examples))
     with pytest.raises(DataError, match="out of the folder"):
         write_alignment_report(tmp_path / "results.json", tmp_path / "report.html")
+
+
+def factor(name, query, stretch, recall, low=None):
+    target = "vision" if query == "language" else "language"
+    return FactorRecall(
+        factor=name,
+        query=query,
+        target=target,
+        stretch=stretch,
+        recall=recall,
+        chance=0.25,
+        low=recall - 0.05 if low is None else low,
+        high=recall + 0.05,
+        num_queries=40,
+    )
+
+
+FACTORS = (
+    factor("verb", "vision", WHOLE_EPISODES, 0.5),
+    factor("verb", "vision", LAST_FIFTH, 0.8),
+    factor("verb", "language", WHOLE_EPISODES, 0.7),
+    factor("colour", "vision", WHOLE_EPISODES, 0.3),
+    factor("colour", "vision", LAST_FIFTH, 0.28, low=0.2),
+    factor("colour", "language", WHOLE_EPISODES, 0.6),
+)
+
+
+def test_the_page_says_what_is_watched_and_what_is_measured(written):
+    page = " ".join(written(make_result()).split())
+    assert '<th scope="row">held out, measured</th><td>5 episodes</td>' in page
+    assert '<th scope="row">held out, watched</th><td>2 episodes, by early stopping</td>' in page
+
+
+def test_parts_of_instructions_have_a_table(tmp_path, written):
+    result = make_result(after=replace(measures(0.6), factors=FACTORS))
+    written(result)
+    page = read_page(tmp_path / "report.html")
+    row = page.row("retrieval", "vision → text, colour")
+    assert row.split(" | ")[1:] == ["30.0%", "25.0–35.0%", "25.0%", "28.0%", "20.0–33.0%", "25.0%"]
+    assert page.row("retrieval", "text → vision, verb").endswith(" | 25.0% | – | – | –")
+    assert "Part by part" in page.section("retrieval")
+
+
+def test_parts_of_instructions_have_a_sentence_that_names_what_chance_explains():
+    result = make_result(after=replace(measures(0.6), factors=FACTORS))
+    (sentence,) = sentence_with(result, "Part by part")
+    assert sentence == (
+        "Part by part, the text nearest to a frame of the last fifth of an episode is right in "
+        "verb for 80.0% (chance 25.0%) and colour for 28.0% (chance 25.0%: not told apart); the "
+        "frame nearest to a text in verb for 70.0% (chance 25.0%) and colour for 60.0% (chance "
+        "25.0%)."
+    )
+
+
+def test_without_parts_there_is_neither_table_nor_sentence(written):
+    assert "Part by part" not in written(make_result())
+
+
+def test_a_result_of_before_parts_and_watched_episodes_still_has_a_page(tmp_path, written):
+    written(make_result())
+    file = tmp_path / "results.json"
+    data = json.loads(file.read_text(encoding="utf-8"))
+    del data["num_watched_episodes"]
+    for state in ("before", "after", "centred"):
+        del data[state]["factors"]
+    file.write_text(json.dumps(data), encoding="utf-8")
+    assert load_result(file, AlignmentResult).after.factors == ()
+    page = write_alignment_report(file, tmp_path / "old.html").read_text(encoding="utf-8")
+    assert "not recorded" in page
 
 
 def sentence_with(result, words):

@@ -17,6 +17,7 @@ from plait.compare.features import bar_when_needed
 from plait.compare.training_bar import training_bar
 from plait.config import AlignConfig
 from plait.data.dataset import Demonstrations
+from plait.envs.tabletop.factors import factors_of
 from plait.errors import OptionError
 from plait.evaluation.alignment import mean_recall, measure_alignment
 from plait.evaluation.alignment_pictures import (
@@ -26,6 +27,7 @@ from plait.evaluation.alignment_pictures import (
 )
 from plait.evaluation.embeddings import EmbeddedSteps, embed_steps
 from plait.report.alignment import write_alignment_report
+from plait.report.text import counted
 from plait.results import describe_machine, save_result
 from plait.results.alignment import AlignmentResult
 from plait.training.align import (
@@ -45,15 +47,23 @@ REPORT_FILE = "report.html"
 MAX_TEST_STEPS = 4096
 MAX_LIBRARY_STEPS = 16384
 MAX_WATCHED_STEPS = 1024
-# Fewer held-out episodes than this leave intervals too wide to tell much.
+# Fewer measured episodes than this leave intervals too wide to tell much.
 FEW_EPISODES = 20
+# Fewer held-out episodes than this are too few to watch some and measure the others.
+FEWEST_TO_DIVIDE = 3
+WATCHED_SHARE = 1 / 3
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which episodes are learned from, and which steps are measured."""
+    """Which episodes are learned from, watched by early stopping, and measured; some steps of each.
+
+    What was kept because it did well on some episodes does better on them than on any others, so
+    those watched are not those measured.
+    """
 
     training: np.ndarray
+    watched: np.ndarray
     test: np.ndarray
     test_steps: np.ndarray
     library_steps: np.ndarray
@@ -62,15 +72,34 @@ class Split:
     @classmethod
     def of(cls, config: AlignConfig, data: Demonstrations) -> "Split":
         """Divide the episodes of a dataset."""
-        training, test = split_episodes(data, config.data)
-        test_steps = data.steps_of(test)
+        training, held_out = split_episodes(data, config.data)
+        watched, test = divide_held_out(held_out, config.data.split_seed)
         return cls(
             training,
+            watched,
             test,
-            spread(test_steps, MAX_TEST_STEPS),
+            spread(data.steps_of(test), MAX_TEST_STEPS),
             spread(data.steps_of(training), MAX_LIBRARY_STEPS),
-            spread(test_steps, MAX_WATCHED_STEPS),
+            spread(data.steps_of(watched), MAX_WATCHED_STEPS),
         )
+
+    @property
+    def measures_what_it_watches(self) -> bool:
+        """Whether too few episodes were held out to keep the two apart."""
+        return np.array_equal(self.watched, self.test)
+
+
+def divide_held_out(held_out: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the episodes that early stopping watches, a random third, and those measured.
+
+    Fewer than three are not divided: both are all of them.
+    """
+    if len(held_out) < FEWEST_TO_DIVIDE:
+        return held_out, held_out
+    # A stream of its own, apart from those that drew what is held out and what is learned from.
+    order = np.random.default_rng([seed, 2]).permutation(held_out)
+    count = max(round(WATCHED_SHARE * len(held_out)), 1)
+    return np.sort(order[:count]), np.sort(order[count:])
 
 
 def align(
@@ -172,21 +201,23 @@ def _result(
     centred = test.centred(means), library.centred(means)
     seen = set(library.instructions)
     unseen = {text for text in test.instructions if text not in seen}
+    measure = partial(measure_alignment, factors_of=factors_of)
     return AlignmentResult(
         command=command,
         objective=config.aligner.objective.name,
         dataset=describe_dataset(config.data.path, data, is_recorded_here=False),
         num_train_episodes=len(split.training),
         num_test_episodes=len(split.test),
+        num_watched_episodes=len(split.watched),
         num_test_instructions=len(set(test.instructions)),
         num_unseen_instructions=len(unseen),
         num_steps=trained.position.step,
         best_step=best_step(trained.position.curve),
         logit_scales=trained.aligner.objective.logit_scales(),
         curve=trained.position.curve,
-        before=measure_alignment(*before),
-        after=measure_alignment(*after),
-        centred=measure_alignment(*centred),
+        before=measure(*before),
+        after=measure(*after),
+        centred=measure(*centred),
         similarity=similarity_matrices(test),
         maps=(embedding_map(before[0], "before"), embedding_map(test, "after")),
         examples=retrieval_examples(test, data, out),
@@ -202,13 +233,19 @@ def _notes(test: EmbeddedSteps, split: Split, unseen: set[str]) -> list[str]:
     notes = []
     if len(set(test.instructions)) == 1:
         notes.append(
-            "All held-out episodes have the same instruction: any text finds it, so retrieval of "
+            "All measured episodes have the same instruction: any text finds it, so retrieval of "
             "text says nothing here."
+        )
+    if split.measures_what_it_watches:
+        notes.append(
+            f"Fewer than {FEWEST_TO_DIVIDE} episodes were held out, so the weights were chosen on "
+            "the very episodes that everything is measured on, and the numbers are too good."
         )
     if len(split.test) < FEW_EPISODES:
         notes.append(
-            f"Only {len(split.test)} episodes were held out; steps of one episode are much alike, "
-            "so the intervals, which are over episodes, are the numbers to read."
+            f"Measured on only {counted(len(split.test), 'held-out episode')}: steps of one "
+            "episode are much alike, so the intervals, which are over episodes, are the numbers "
+            "to read."
         )
     if unseen:
         notes.append(

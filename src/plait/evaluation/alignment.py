@@ -10,8 +10,10 @@ from torch import Tensor
 from plait.alignment.base import ACTION, ALIGNED, DIRECTIONS, PAIRS
 from plait.alignment.losses import fused_query
 from plait.alignment.metrics import geometry, retrieval
-from plait.alignment.metrics.retrieval import Ranks, bootstrap_interval
+from plait.alignment.metrics.retrieval import Ranks
 from plait.evaluation.embeddings import EmbeddedSteps
+from plait.evaluation.factors import FactorsOf, factor_recalls
+from plait.evaluation.intervals import clustered_interval
 from plait.results.alignment import (
     AlignmentMeasures,
     DiagonalScore,
@@ -30,13 +32,18 @@ MAX_GEOMETRY_STEPS = 2048
 
 
 def measure_alignment(
-    test: EmbeddedSteps, library: EmbeddedSteps, *, seed: int = 0
+    test: EmbeddedSteps,
+    library: EmbeddedSteps,
+    *,
+    factors_of: FactorsOf | None = None,
+    seed: int = 0,
 ) -> AlignmentMeasures:
     """Measure embeddings of held-out steps.
 
     Args:
         test: Steps of episodes that were not learned from.
         library: Steps of episodes that were; their action chunks are what can be retrieved.
+        factors_of: Takes an instruction apart; see `factor_recalls`.
         seed: Of the bootstrap and of the steps that the geometry is measured on.
     """
     chosen = _subset(len(test.groups), seed)
@@ -58,6 +65,7 @@ def measure_alignment(
         diagonal=tuple(_diagonal(test, *direction) for direction in DIRECTIONS),
         retrieved_action=retrieved_actions(test, library, seed=seed),
         progress=_along_episodes(test, found[VISION, LANGUAGE].ranks),
+        factors=() if factors_of is None else factor_recalls(test, factors_of, seed=seed),
     )
 
 
@@ -74,7 +82,7 @@ def _retrieval_score(
     ranks = found.ranks
     # Queries of one episode are not independent; instructions stand for themselves.
     clusters = found.queries if query == LANGUAGE else test.episodes[found.queries]
-    low, high = _interval(ranks.recall(1).float(), clusters, seed, (0.0, 1.0))
+    low, high = clustered_interval(ranks.recall(1).float(), clusters, seed)
     chance = retrieval.chance_ranks(found.query_groups, found.item_groups)
     return RetrievalScore(
         query=query,
@@ -88,18 +96,6 @@ def _retrieval_score(
         low=low,
         high=high,
     )
-
-
-def _interval(
-    values: Float[Tensor, " queries"],
-    clusters: Int[Tensor, " queries"],
-    seed: int,
-    everything: tuple[float, float],
-) -> tuple[float, float]:
-    """Return the bootstrap interval over clusters; of a single one, nothing can be said."""
-    if len(clusters.unique()) < 2:
-        return everything
-    return bootstrap_interval(values, clusters, seed)
 
 
 @dataclass(frozen=True)
@@ -173,7 +169,8 @@ def retrieved_actions(
     for name, values in queries.items():
         found = retrieval.retrieved(values, library.values[ACTION])
         errors = ((test.chunks - library.chunks[found]) ** 2).mean(dim=1) / spread
-        low, high = _interval(errors, test.episodes, seed, (0.0, float(errors.max())))
+        everything = (0.0, float(errors.max()))
+        low, high = clustered_interval(errors, test.episodes, seed, everything)
         result = RetrievedAction(query=name, error=float(errors.mean()), low=low, high=high)
         results.append(result)
     return tuple(results)

@@ -6,6 +6,10 @@ from typing import Any
 
 from plait.results import SCHEMA_VERSION, CurvePoint, DatasetSummary, Machine
 
+# Stretches of the episodes that a factor is measured on.
+WHOLE_EPISODES = "whole episodes"
+LAST_FIFTH = "last fifth"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalScore:
@@ -135,8 +139,38 @@ class ProgressPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FactorRecall:
+    """How often what is found first has the right value of one part of the instruction.
+
+    Attributes:
+        factor: E.g. `verb`, or `verb + colour` where both must be right.
+        query: Modality that asks: `vision` or `language`.
+        target: Modality that is searched: distinct instructions, or frames.
+        stretch: `whole episodes`, or `last fifth`, where what is asked has become visible.
+        recall: Share of the queries for which the first item has the right value.
+        chance: What a random order would give: the share of items with the query's value,
+            averaged over the queries.
+        low: Lower end of the 95 % interval of the recall, from episodes drawn again. Where text
+            asks it is from instructions, over frames as they are: too narrow where one frame is
+            the nearest to many texts, as it can be before training.
+        high: Upper end.
+        num_queries: How many asked.
+    """
+
+    factor: str
+    query: str
+    target: str
+    stretch: str
+    recall: float
+    chance: float
+    low: float
+    high: float
+    num_queries: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlignmentMeasures:
-    """All that is measured of one set of embeddings."""
+    """All that is measured of one set of embeddings; no factors where instructions have none."""
 
     retrieval: tuple[RetrievalScore, ...]
     pairs: tuple[PairGeometry, ...]
@@ -144,6 +178,7 @@ class AlignmentMeasures:
     diagonal: tuple[DiagonalScore, ...]
     retrieved_action: tuple[RetrievedAction, ...]
     progress: tuple[ProgressPoint, ...]
+    factors: tuple[FactorRecall, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,10 +262,12 @@ class AlignmentResult:
         dataset: The demonstrations.
         num_train_episodes: Episodes learned from.
         num_test_episodes: Held-out episodes that everything is measured on.
+        num_watched_episodes: Held-out episodes that early stopping watches, and nothing else is
+            measured on unless a note says so; 0 where an older result does not tell.
         num_test_instructions: Distinct instructions among them.
         num_unseen_instructions: Those of them that no training episode has.
         num_steps: Optimiser steps done.
-        best_step: The step whose weights are kept: where held-out retrieval was best.
+        best_step: The step whose weights are kept: where retrieval on the watched was best.
         logit_scales: Learned scales (inverse temperatures) at the end, by name.
         curve: Loss, and mean recall at 1 as `score`, while learning.
         before: Of the untrained towers.
@@ -265,4 +302,5 @@ class AlignmentResult:
     settings: Mapping[str, Any]
     total_seconds: float
     machine: Machine
+    num_watched_episodes: int = 0
     schema_version: int = SCHEMA_VERSION

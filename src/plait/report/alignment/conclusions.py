@@ -1,6 +1,8 @@
 """What the numbers of an alignment say, in sentences."""
 
 from plait.report import text
+from plait.report.alignment.factors import factor_sentence
+from plait.report.alignment.names import NAMES, direction
 from plait.results.alignment import (
     AlignmentMeasures,
     AlignmentResult,
@@ -9,14 +11,8 @@ from plait.results.alignment import (
     RetrievedAction,
 )
 
-NAMES = {"vision": "vision", "language": "text", "action": "action"}
 # A recall that grows by more than this along the episodes is worth a sentence.
 NOTABLE_GROWTH = 0.1
-
-
-def direction(query: str, target: str) -> str:
-    """Name a direction of retrieval: `vision → text`."""
-    return f"{NAMES.get(query, query)} → {NAMES.get(target, target)}"
 
 
 def conclude_alignment(result: AlignmentResult) -> list[str]:
@@ -28,6 +24,7 @@ def conclude_alignment(result: AlignmentResult) -> list[str]:
         if "language" in (score.query, score.target) and "vision" in (score.query, score.target)
     ]
     sentences += _along_the_episodes(after)
+    sentences += factor_sentence(after)
     at_chance = [s for s in after.retrieval if s.low <= s.chance["1"]]
     if at_chance:
         listed = text.listing([direction(s.query, s.target) for s in at_chance])

@@ -1,7 +1,7 @@
 """The figures of an alignment: recall, its growth, similarities, and maps of the space."""
 
 from plait.report import text
-from plait.report.alignment.conclusions import NAMES, direction
+from plait.report.alignment.names import NAMES, direction
 from plait.report.figures.base import AXIS, INK, MUTED, Figure, Json, layout_of, plain_axis
 from plait.report.markup import plotly_text
 from plait.results.alignment import AlignmentResult, EmbeddingMap, SimilarityMatrix

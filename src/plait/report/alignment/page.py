@@ -7,8 +7,10 @@ from typing import Any
 from markupsafe import Markup
 
 from plait.report import media, text
-from plait.report.alignment.conclusions import NAMES, conclude_alignment, direction
+from plait.report.alignment.conclusions import conclude_alignment
+from plait.report.alignment.factors import factor_rows
 from plait.report.alignment.figures import COLOURS, alignment_figures
+from plait.report.alignment.names import NAMES, direction
 from plait.report.alignment.table import retrieval_rows
 from plait.report.page import environment, parts_with_figures
 from plait.report.views import made_with
@@ -47,6 +49,7 @@ def render_alignment(result: AlignmentResult, folder: Path) -> str:
         "result": result,
         "conclusions": conclude_alignment(result),
         "retrieval": retrieval_rows(result),
+        "factors": factor_rows(result.after),
         "pair_rows": _pair_rows(result),
         "modality_rows": _modality_rows(result),
         "diagonal": [
@@ -149,10 +152,16 @@ def _setup(result: AlignmentResult) -> dict[str, str]:
     rows = {
         "demonstrations": f"{text.counted(data.num_episodes, 'episode')}, "
         f"{text.counted(data.num_steps, 'step')}, {data.path}",
-        "held out": text.counted(result.num_test_episodes, "episode"),
+        "held out, measured": text.counted(result.num_test_episodes, "episode"),
+        "held out, watched": _watched(result),
         "fingerprint": data.fingerprint,
         "cameras": ", ".join(data.cameras),
         "steps": f"{result.num_steps:,}; weights of step {result.best_step:,}",
         "logit scales": ", ".join(f"{k} {v:.1f}" for k, v in result.logit_scales.items()),
     }
     return rows | made_with(result.machine)
+
+
+def _watched(result: AlignmentResult) -> str:
+    count = result.num_watched_episodes
+    return f"{text.counted(count, 'episode')}, by early stopping" if count else "not recorded"

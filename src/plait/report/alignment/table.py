@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plait.report import text
-from plait.report.alignment.conclusions import direction
+from plait.report.alignment.names import direction
 from plait.results.alignment import AlignmentResult
 
 # Columns of the page that a terminal of 80 characters has room for.

@@ -77,8 +77,7 @@ class Aligner(nn.Module):
         )
         names = (SHARED,) if config.shares_projection else ALIGNED
         self.last = nn.ModuleDict({n: Linear(config.width, config.embedding_dim) for n in names})
-        objective = discovery.load(plait.alignment.objectives, config.objective.name, Objective)  # type: ignore[type-abstract]
-        self.objective: Objective = discovery.build(objective, config.objective)
+        self.objective: Objective = build_objective(config.objective)
 
     def _encoder(self, modality: str) -> Encoder:
         return cast(Encoder, self.encoders[modality])
@@ -214,6 +213,17 @@ def instruction_groups(instructions: tuple[str, ...]) -> Int[Tensor, " batch"]:
         for text in set(instructions)
     }
     return torch.tensor([numbers[text] for text in instructions], dtype=torch.int64)
+
+
+def build_objective(component: Component) -> Objective:
+    """Build what is minimised.
+
+    Raises:
+        UnknownNameError: If there is no such objective.
+        OptionError: If it has no such option, or refuses its value.
+    """
+    kind = discovery.load(plait.alignment.objectives, component.name, Objective)  # type: ignore[type-abstract]
+    return discovery.build(kind, component)
 
 
 def build_aligner(

@@ -80,6 +80,13 @@ class Compare:
     """Folder of a LeRobot dataset to train on; recorded from the scripted expert if absent."""
     fusion: str | None = None
     """Strategies, separated by commas; module:Class is one of your own."""
+    init: str | None = None
+    """What encoders start from, separated by commas: none, aligned (towers aligned on the same
+    data, with a retrieval baseline beside them), aligned:OBJECTIVE, or a folder of plait align."""
+    fractions: str | None = None
+    """Shares of the demonstrations to learn from, separated by commas, e.g. 0.1,0.3,1."""
+    align_steps: int | None = None
+    """Optimiser steps of every alignment."""
     parts: Parts = Parts()
     cameras: str | None = None
     """Cameras the policies see, separated by commas."""
@@ -118,6 +125,8 @@ class Compare:
             "env": self.env,
             "data": None if self.data is None else str(self.data),
             "fusions": _names(self.fusion),
+            "inits": _names(self.init),
+            "fractions": _shares(self.fractions),
             "cameras": _names(self.cameras),
             "num_seeds": self.seeds,
             "num_evaluation_episodes": self.episodes,
@@ -130,6 +139,9 @@ class Compare:
         settings = replace(settings, policy=replace(settings.policy, **self.parts.given()))
         if self.steps is not None:
             settings = replace(settings, training=replace(settings.training, num_steps=self.steps))
+        if self.align_steps is not None:
+            training = replace(settings.alignment.training, num_steps=self.align_steps)
+            settings = replace(settings, alignment=replace(settings.alignment, training=training))
         results = compare(
             settings,
             self.out,
@@ -500,6 +512,14 @@ def _names(text: str | None) -> tuple[str, ...] | None:
     if not names:
         raise OptionError(f"{text!r} names nothing; give one or more names separated by commas")
     return names
+
+
+def _shares(text: str | None) -> tuple[float, ...] | None:
+    """Read a comma-separated option of numbers."""
+    try:
+        return None if text is None else tuple(float(part) for part in _names(text) or ())
+    except ValueError as error:
+        raise OptionError(f"{text!r} must be numbers separated by commas: 0.1,0.3,1") from error
 
 
 def _json_options(text: str) -> dict[str, Any]:

@@ -6,13 +6,14 @@ Nothing in it is unpickled, and it is written whole or not at all.
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 import plait
 from plait.backbones.loading import without_weights
@@ -164,6 +165,22 @@ class ModelFolder:
                     f"{folder} holds {others[0]}, which is no part of a {self.kind}; choose "
                     "another folder"
                 )
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write tensors under a temporary name, then rename.
+
+    Raises:
+        OutputError: If the folder cannot be written or the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(dict(tensors), temporary, metadata=dict(header))
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"cannot write {path}: {error}") from error
 
 
 def _save_encoder_files(encoder: Encoder, folder: Path) -> None:

@@ -292,6 +292,30 @@ def test_a_control_is_compared_with_its_own_strategy_alone():
     }
 
 
+def test_arms_are_compared_on_the_same_share_of_the_demonstrations_alone():
+    def aligned(name, successes, **changes):
+        return replace(make_run(name, successes, fusion="film"), **changes)
+
+    runs = [
+        aligned("film", [1, 1, 1, 1]),
+        aligned("film, aligned", [1, 1, 1, 0], init="aligned"),
+        aligned("film, less", [1, 1, 0, 0], train_fraction=0.1),
+        aligned("film, aligned, less", [1, 0, 0, 0], init="aligned", train_fraction=0.1),
+        replace(
+            make_run("film, aligned, blind", [0, 0, 0, 0], fusion="film", control="images_masked"),
+            init="aligned",
+        ),
+    ]
+
+    assert {(p.first, p.second) for p in compare_pairs(runs)} == {
+        ("film", "film, aligned"),
+        ("film, less", "film, aligned, less"),
+        ("film, aligned", "film, aligned, blind"),
+    }
+    summary = {arm.arm: arm for arm in summarise_arms(runs)}["film, aligned, less"]
+    assert (summary.init, summary.train_fraction) == ("aligned", 0.1)
+
+
 def test_one_arm_has_nothing_to_be_compared_with():
     assert compare_pairs([make_run("a", [1])]) == ()
 

@@ -4,6 +4,8 @@ Everything goes to one folder; a call that finds work done there goes on from it
 """
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -39,8 +41,10 @@ from plait.training.align import (
 from plait.training.batches import gather, split_episodes, spread
 from plait.training.early_stopping import Watch, best_step
 from plait.training.feature_cache import FeatureCache
+from plait.training.loop import Progress
 from plait.training.run import open_demonstrations, prepare_features
 
+OnProgress = Callable[[Progress], None]
 RESULTS_FILE = "results.json"
 REPORT_FILE = "report.html"
 # Held-out steps measured at the end, learned ones to retrieve from, and steps watched on the way.
@@ -107,6 +111,7 @@ def align(
     out: Path,
     *,
     command: str = "plait.align(...)",
+    on_progress: OnProgress | None = None,
     tensorboard: bool = False,
 ) -> AlignmentResult:
     """Align vision, text and action on a dataset.
@@ -115,6 +120,7 @@ def align(
         config: Data, towers and training.
         out: Folder of everything; a call that finds work done there goes on from it.
         command: What was typed, for the record.
+        on_progress: Called after every step, by one of many jobs; bars are shown where None.
         tensorboard: Also write TensorBoard event files.
 
     Returns:
@@ -127,7 +133,7 @@ def align(
     """
     start = time.monotonic()
     check_align_numbers(config)
-    with progress_bar("decode images", 1) as show:
+    with nullcontext() if on_progress else progress_bar("decode images", 1) as show:
         data = open_demonstrations(config.data, config.aligner.action_horizon, show)
     if not data.instructions:
         raise OptionError(
@@ -139,12 +145,22 @@ def align(
         features = prepare_features(aligner, data, config, show_frames)
     embed = partial(_embed, aligner, data, features)
     before = embed(split.test_steps), embed(split.library_steps)
-    trained = train_towers(config, out, aligner, data, split, features, tensorboard=tensorboard)
+    trained = train_towers(
+        config, out, aligner, data, split, features, on_progress, tensorboard=tensorboard
+    )
     after = embed(split.test_steps), embed(split.library_steps)
     result = _result(config, data, split, trained, before, after, out, command, start)
     save_result(out / RESULTS_FILE, result)
     write_alignment_report(out / RESULTS_FILE, out / REPORT_FILE)
     return result
+
+
+def _progress(
+    config: AlignConfig, on_progress: OnProgress | None
+) -> AbstractContextManager[OnProgress]:
+    if on_progress is not None:
+        return nullcontext(on_progress)
+    return training_bar("align", config.training.num_steps)
 
 
 def _embed(
@@ -160,10 +176,11 @@ def train_towers(
     data: Demonstrations,
     split: Split,
     features: FeatureCache,
+    on_progress: OnProgress | None = None,
     *,
     tensorboard: bool = False,
 ) -> TrainedAligner:
-    """Train with a progress bar; the weights with the best held-out retrieval are kept.
+    """Train, with a progress bar where no other shows; the weights that retrieve best are kept.
 
     Raises:
         KeyboardInterrupt: On Ctrl-C, after the checkpoint is written.
@@ -171,7 +188,7 @@ def train_towers(
     watch = Watch(
         lambda: mean_recall(_embed(aligner, data, features, split.watched_steps)), config.patience
     )
-    with training_bar("align", config.training.num_steps) as on_progress:
+    with _progress(config, on_progress) as show:
         return train_aligner(
             config,
             out,
@@ -179,7 +196,7 @@ def train_towers(
             data,
             split.training,
             watch=watch,
-            on_progress=on_progress,
+            on_progress=show,
             tensorboard=tensorboard,
         )
 

@@ -41,7 +41,8 @@ def steps_within(
     }
     # The controls repeat the best strategy, which is not known yet: count the dearest.
     num_controls = len(CONTROLS) if settings.has_controls else 0
-    per_step = sum(seconds.values()) + num_controls * max(seconds.values())
+    num_starts = len(settings.inits) * len(settings.fractions)
+    per_step = num_starts * sum(seconds.values()) + num_controls * max(seconds.values())
     per_step *= settings.num_seeds / num_workers
     num_steps = int(TRAINING_SHARE * budget_seconds / per_step)
     if num_steps <= settings.training.warmup_steps:

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from plait.compare.arm import RESULT_FILE, ArmJob, EnvFactory
+from plait.compare.arm import RESULT_FILE, EnvFactory, PlayedJob
 from plait.compare.console import progress_bar
 from plait.evaluation.pictures import choose_scenes, record_pictures
-from plait.policy import Policy
 from plait.results import RunResult, load_result, save_result
-from plait.training.run import POLICY_FOLDER
 
 
-def add_pictures(jobs: Sequence[ArmJob]) -> list[RunResult]:
+def add_pictures(jobs: Sequence[PlayedJob]) -> list[RunResult]:
     """Play a few scenes of every arm's first seed again and add the pictures to its result.
 
     Arms that have theirs are left alone, so that an interrupted call goes on.
@@ -33,10 +31,10 @@ def add_pictures(jobs: Sequence[ArmJob]) -> list[RunResult]:
     return results
 
 
-def _film(job: ArmJob, result: RunResult, seeds: Sequence[int]) -> RunResult:
+def _film(job: PlayedJob, result: RunResult, seeds: Sequence[int]) -> RunResult:
     settings = job.settings
     pictures = record_pictures(
-        Policy.load(job.folder / POLICY_FOLDER),
+        job.load_policy(),
         EnvFactory(settings.env, settings.cameras, settings.image_size, has_pictures=True),
         seeds,
         job.folder,

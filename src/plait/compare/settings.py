@@ -1,12 +1,27 @@
 """What a comparison is: one frozen value, named presets, and nothing decided later."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from plait.config import Component, DataConfig, PolicyConfig, RunConfig, TrainingConfig
+from plait.config import (
+    AlignConfig,
+    AlignerConfig,
+    Component,
+    DataConfig,
+    PolicyConfig,
+    RunConfig,
+    TrainingConfig,
+)
 from plait.errors import OptionError, UnknownNameError, require_at_least_one, require_seed
+from plait.results import NO_INIT
 from plait.types import LANGUAGE, VISION
+
+# Towers aligned on the comparison's own demonstrations; `aligned:NAME` names the objective.
+ALIGNED = "aligned"
+# The row of a policy that looks action chunks up with the towers instead of predicting them.
+RETRIEVAL = "retrieval"
 
 # The dearest first, so that no core waits long for the last run.
 FUSIONS = (
@@ -30,6 +45,25 @@ CONTROLS: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlignmentSettings:
+    """How towers are aligned before the policies that start from them are trained.
+
+    Attributes:
+        training: How the towers are optimised.
+        embedding_dim: Size of the shared space.
+        action_horizon: Steps of the action chunks.
+        validation_fraction: Share of the episodes held out, to measure retrieval on.
+    """
+
+    training: TrainingConfig = field(
+        default_factory=lambda: TrainingConfig(num_steps=1000, batch_size=256)
+    )
+    embedding_dim: int = AlignerConfig.embedding_dim
+    action_horizon: int = AlignerConfig.action_horizon
+    validation_fraction: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
 class CompareSettings:
     """Everything that decides the numbers of a comparison.
 
@@ -38,6 +72,10 @@ class CompareSettings:
         holdout_env: A second suite with combinations never seen in training, if any.
         data: Folder of a LeRobot dataset; None records demonstrations of `env`.
         fusions: Strategies: file names, or `module:Class`.
+        inits: What the encoders start from: `none`, `aligned` (towers aligned on the same
+            demonstrations), `aligned:OBJECTIVE`, or a folder of `plait align`.
+        fractions: Shares of the training episodes; every arm is trained on each.
+        alignment: How towers are aligned.
         has_controls: Whether the best strategy is trained again with a modality masked.
         num_seeds: Trainings per arm, with seeds `seed`, `seed + 1`, ...
         num_demonstrations: Episodes to record.
@@ -58,6 +96,9 @@ class CompareSettings:
     holdout_env: str | None = None
     data: str | None = None
     fusions: tuple[str, ...] = FUSIONS
+    inits: tuple[str, ...] = (NO_INIT,)
+    fractions: tuple[float, ...] = (1.0,)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     has_controls: bool = True
     num_seeds: int = 1
     num_demonstrations: int = 8000
@@ -89,13 +130,58 @@ class CompareSettings:
         for name, value in at_least_one.items():
             require_at_least_one(f"number of {name}", value)
         require_seed(self.seed)
-        if len(set(self.fusions)) != len(self.fusions):
-            raise OptionError(f"a strategy is named twice: {', '.join(self.fusions)}")
+        _refuse_repeats("a strategy is", self.fusions)
+        self._validate_starts()
         if not 1 <= self.execution_horizon <= self.policy.action_horizon:
             raise OptionError(
                 f"the execution horizon is {self.execution_horizon}, but must lie between 1 and "
                 f"the action horizon {self.policy.action_horizon}"
             )
+
+    def _validate_starts(self) -> None:
+        """Refuse starts and shares of the demonstrations that do not exist."""
+        for name, values in (("init", self.inits), ("fraction", self.fractions)):
+            require_at_least_one(f"number of {name}s", len(values))
+            _refuse_repeats(f"the same {name} is", values)
+        for fraction in self.fractions:
+            if not 0 < fraction <= 1:
+                raise OptionError(
+                    f"a share of the demonstrations is {fraction}, but must be above 0 and at "
+                    "most 1"
+                )
+        for init in self.inits:
+            is_known = init == NO_INIT or objective_of(init) is not None
+            if not is_known and not Path(init).is_dir():
+                raise UnknownNameError("init (or folder of towers)", init, (NO_INIT, ALIGNED))
+        if any(objective_of(init) for init in self.inits):
+            horizon = self.alignment.action_horizon
+            if self.execution_horizon > horizon:
+                raise OptionError(
+                    f"the execution horizon is {self.execution_horizon}, but aligned chunks have "
+                    f"only {horizon} steps"
+                )
+
+    def arms(self) -> list["Arm"]:
+        """Return every row but the controls: strategies by start and share, and retrieval."""
+        arms = []
+        for fraction in self.fractions:
+            for init in self.inits:
+                names = self.fusions if objective_of(init) is None else (*self.fusions, RETRIEVAL)
+                arms += [Arm(fusion=name, init=init, train_fraction=fraction) for name in names]
+        return arms
+
+
+def objective_of(init: str) -> str | None:
+    """Return the objective that towers are aligned with here; None for no or given towers."""
+    if init == ALIGNED:
+        return AlignerConfig().objective.name
+    start = f"{ALIGNED}:"
+    return init.removeprefix(start) if init.startswith(start) else None
+
+
+def _refuse_repeats(name: str, values: Sequence[object]) -> None:
+    if len(set(values)) != len(values):
+        raise OptionError(f"{name} named twice: {', '.join(map(str, values))}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +189,28 @@ class Arm:
     """One row of the comparison: a strategy, possibly as a control.
 
     Attributes:
-        fusion: Name of the strategy.
+        fusion: Name of the strategy, or `retrieval`.
         control: None, or a key of `CONTROLS`.
+        init: What its encoders start from.
+        train_fraction: Share of the training episodes that it learns from.
     """
 
     fusion: str
     control: str | None = None
+    init: str = NO_INIT
+    train_fraction: float = 1.0
 
     @property
     def name(self) -> str:
-        """Name in tables: `film`, or `film, instruction masked`."""
-        return f"{self.fusion}, {self.control.replace('_', ' ')}" if self.control else self.fusion
+        """Name in tables: `film`, `film, aligned, 10% of the data`, `film, instruction masked`."""
+        parts = [self.fusion]
+        if self.init != NO_INIT:
+            parts.append(self.init if objective_of(self.init) else f"from {Path(self.init).name}")
+        if self.train_fraction < 1:
+            parts.append(f"{100 * self.train_fraction:g}% of the data")
+        if self.control:
+            parts.append(self.control.replace("_", " "))
+        return ", ".join(parts)
 
     @property
     def folder(self) -> str:
@@ -122,19 +219,61 @@ class Arm:
 
 
 def run_config(
-    settings: CompareSettings, arm: Arm, seed: int, data_path: str, policy: PolicyConfig
+    settings: CompareSettings,
+    arm: Arm,
+    seed: int,
+    data_path: str,
+    policy: PolicyConfig,
+    init: str = "",
 ) -> RunConfig:
-    """Spell out one training of the comparison."""
+    """Spell out one training of the comparison; `init` is the folder of its towers, if any."""
     return RunConfig(
-        data=DataConfig(
-            path=data_path,
-            cameras=settings.cameras,
-            image_size=settings.image_size,
-            feature_cache=settings.feature_cache,
-        ),
+        data=_data_config(settings, data_path, arm.train_fraction),
         policy=policy,
         training=replace(settings.training, seed=seed),
         masked=CONTROLS[arm.control] if arm.control else (),
+        init=init,
+    )
+
+
+def align_config(
+    settings: CompareSettings, init: str, train_fraction: float, seed: int, data_path: str
+) -> AlignConfig:
+    """Spell out one alignment of the comparison: the same encoders on the same share of data."""
+    data = _data_config(settings, data_path, train_fraction)
+    policy, alignment = settings.policy, settings.alignment
+    return AlignConfig(
+        data=replace(data, validation_fraction=alignment.validation_fraction),
+        aligner=AlignerConfig(
+            objective=Component(name=objective_of(init) or ""),
+            vision=policy.vision,
+            language=policy.language,
+            proprio=policy.proprio,
+            width=policy.width,
+            embedding_dim=alignment.embedding_dim,
+            action_horizon=alignment.action_horizon,
+        ),
+        training=replace(alignment.training, seed=seed),
+    )
+
+
+def _data_config(settings: CompareSettings, path: str, train_fraction: float) -> DataConfig:
+    return DataConfig(
+        path=path,
+        cameras=settings.cameras,
+        image_size=settings.image_size,
+        feature_cache=settings.feature_cache,
+        train_fraction=train_fraction,
+    )
+
+
+def _brief() -> TrainingConfig:
+    return TrainingConfig(
+        num_steps=12,
+        batch_size=16,
+        warmup_steps=2,
+        validation_interval=4,
+        checkpoint_interval=6,
     )
 
 
@@ -143,13 +282,8 @@ def _smoke() -> CompareSettings:
         num_demonstrations=24,
         num_evaluation_episodes=6,
         num_pictures=1,
-        training=TrainingConfig(
-            num_steps=12,
-            batch_size=16,
-            warmup_steps=2,
-            validation_interval=4,
-            checkpoint_interval=6,
-        ),
+        training=_brief(),
+        alignment=AlignmentSettings(training=_brief(), validation_fraction=0.2),
         is_meaningful=False,
     )
 

@@ -161,8 +161,9 @@ def summarise_arms(runs: Sequence[RunResult]) -> tuple[ArmSummary, ...]:
 def compare_pairs(runs: Sequence[RunResult]) -> tuple[PairedComparison, ...]:
     """Compare arms on the episodes they share: same training seed, same scene.
 
-    Every two strategies are compared, and every control with its own strategy; the p-values are
-    adjusted over all of these together. Pairs come in the order of the arms, best first.
+    Every two strategies that learned from the same share of the demonstrations are compared, and
+    every control with its own strategy; the p-values are adjusted over all of these together. Pairs
+    come in the order of the arms, best first.
 
     Raises:
         OptionError: If an arm has two runs with the same training seed.
@@ -210,6 +211,8 @@ def _summarise(runs: Sequence[RunResult]) -> ArmSummary:
         cost=_typical_cost([run.cost for run in runs]),
         validation_action_error=fmean(run.validation_action_error for run in runs),
         holdout=_rate(held_out) if held_out else None,
+        init=runs[0].init,
+        train_fraction=runs[0].train_fraction,
     )
 
 
@@ -230,8 +233,11 @@ def _typical_cost(costs: Sequence[Cost]) -> Cost:
 
 
 def _are_comparable(first: RunResult, second: RunResult) -> bool:
+    if first.train_fraction != second.train_fraction:
+        return False
     controls = [run.control for run in (first, second) if run.control is not None]
-    return not controls or (len(controls) == 1 and first.fusion == second.fusion)
+    is_same_arm = (first.fusion, first.init) == (second.fusion, second.init)
+    return not controls or (len(controls) == 1 and is_same_arm)
 
 
 def _compare(

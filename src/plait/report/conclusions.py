@@ -9,6 +9,7 @@ from math import ceil, log10, sqrt
 from statistics import NormalDist
 
 from plait.report import text
+from plait.report.starts import conclude_starts, with_most_data
 from plait.report.style import controls, strategies
 from plait.report.views import find_pair
 from plait.results import ArmSummary, Comparison, Rate
@@ -30,11 +31,12 @@ def conclude(comparison: Comparison) -> tuple[str, ...]:
     """
     if not comparison.is_meaningful:
         return (_warning(comparison),)
-    ranked = strategies(comparison)
+    ranked = with_most_data(comparison)
     if not ranked:
         return ("No strategy was evaluated, only controls.",)
     tied = _tied_with_best(comparison, ranked)
     sentences = _winner(comparison, ranked, tied)
+    sentences += conclude_starts(comparison)
     for control in controls(comparison):
         sentences += _control(comparison, control)
     sentences += _not_above_controls(comparison, ranked)

@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 from plait.errors import DataError
 from plait.report import diagnostics, figures, markup, rollouts, text, views
 from plait.report.conclusions import conclude
+from plait.report.starts import RETRIEVAL, starts
 from plait.report.style import (
     arm_styles,
     controls,
@@ -112,6 +113,7 @@ def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> 
         "outcomes": figures.outcomes(comparison),
         "curves": figures.learning_curves(comparison, results),
         "cost": figures.cost(comparison),
+        "starts": figures.starts(comparison),
     }
     return {
         "comparison": comparison,
@@ -127,6 +129,8 @@ def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> 
         "outcomes": outcomes,
         "outcome_colours": outcome_colours(outcomes),
         "matrix": views.matrix(comparison),
+        "starts": starts(comparison),
+        "num_fusions": len({arm.fusion for arm in strategies(comparison)} - {RETRIEVAL}),
         "against_controls": views.against_controls(comparison),
         "bars": diagnostics.gather_bars(results, names),
         "heat_maps": diagnostics.gather_heat_maps(runs),

@@ -20,6 +20,8 @@ from plait.config import from_dict
 from plait.errors import DataError, OutputError, PlaitError
 
 SCHEMA_VERSION = 1
+# What `init` of a run says where its encoders started from random weights.
+NO_INIT = "none"
 PACKAGES = ("plait", "torch", "numpy", "mujoco", "gymnasium", "accelerate", "pyarrow")
 T = TypeVar("T")
 
@@ -99,7 +101,7 @@ class Cost:
         flops_per_action_chunk: Floating-point operations of one prediction for one sample.
         latency_ms_median: Wall time of one prediction for one sample, one thread.
         latency_ms_p99: 99th percentile of the same.
-        train_seconds: Wall time of the training.
+        train_seconds: Wall time of the training, and of the alignment before it, if any.
         train_samples_per_second: Samples consumed a second in training.
     """
 
@@ -144,6 +146,8 @@ class RunResult:
         episodes: Rollouts in the suite it was trained for.
         holdout_episodes: Rollouts on combinations never seen in training, where there are any.
         validation_action_error: Mean absolute error on held-out episodes, in action units.
+        init: What its encoders started from; `none` for random weights.
+        train_fraction: Share of the training episodes that were learned from.
     """
 
     arm: str
@@ -158,6 +162,8 @@ class RunResult:
     pictures: tuple[RolloutPicture, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     machine: Machine
+    init: str = NO_INIT
+    train_fraction: float = 1.0
     schema_version: int = SCHEMA_VERSION
 
 
@@ -183,6 +189,8 @@ class ArmSummary:
         seed_rates: Success rate of each training seed, in order.
         chance: Mean of 1 / num_candidates over the episodes: what guessing among objects gives.
         holdout: Success on combinations never seen in training; None where not measured.
+        init: What the encoders started from; `none` for random weights.
+        train_fraction: Share of the training episodes that were learned from.
     """
 
     arm: str
@@ -196,6 +204,8 @@ class ArmSummary:
     cost: Cost
     validation_action_error: float
     holdout: Rate | None = None
+    init: str = NO_INIT
+    train_fraction: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

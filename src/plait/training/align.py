@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plait.aligner import Aligner, build_aligner
+from plait.aligner import Aligner, build_aligner, build_objective
 from plait.config import AlignConfig, to_json
 from plait.data.dataset import Demonstrations
 from plait.data.normalize import Normalizer
@@ -54,6 +54,17 @@ def check_align_numbers(config: AlignConfig) -> None:
             "the batch size is 1, but what is not a partner comes from the rest of the batch: "
             "at least 2 are needed, and more are better"
         )
+
+
+def check_align(config: AlignConfig) -> None:
+    """Refuse numbers and an objective that no alignment can have, before anything is recorded.
+
+    Raises:
+        OptionError: Of a number or an option of the objective.
+        UnknownNameError: If there is no such objective.
+    """
+    check_align_numbers(config)
+    build_objective(config.aligner.objective)
 
 
 def make_aligner(

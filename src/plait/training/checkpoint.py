@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from plait.config import TrainingConfig, from_dict
-from plait.errors import CheckpointError, OutputError, PlaitError
+from plait.errors import CheckpointError, PlaitError
+from plait.model_folder import save_tensors
 from plait.results import CurvePoint
 from plait.training.ema import ExponentialMovingAverage
 
@@ -115,22 +115,6 @@ class TrainingState:
                 self.optimizer.state[parameter] = {
                     key: moments[key][name].to(parameter.device) for key in MOMENTS
                 }
-
-
-def save_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
-    """Write tensors under a temporary name, then rename.
-
-    Raises:
-        OutputError: If the folder cannot be written or the disk is full.
-    """
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata=header)
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write the checkpoint {path}: {error}") from error
 
 
 def _check_header(path: Path, header: Mapping[str, str], config: TrainingConfig) -> Position:

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from plait.errors import CheckpointError, require_at_least_one
+from plait.model_folder import save_tensors
 from plait.results import CurvePoint
-from plait.training.checkpoint import save_tensors
 
 BEST_FILE = "best.safetensors"
 

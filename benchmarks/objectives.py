@@ -115,7 +115,7 @@ class Job:
             aligner=AlignerConfig(objective=Component(name=name, options=options), **towers),
             training=TrainingConfig(
                 num_steps=self.options.align_steps,
-                batch_size=256,
+                batch_size=self.options.batch_size,
                 seed=self.seed,
                 validation_interval=max(self.options.align_steps // 4, 1),
             ),
@@ -183,7 +183,8 @@ def main() -> None:
     parser.add_argument("--env", default="tabletop/touch")
     parser.add_argument("--out", default="outputs/objectives")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--align-steps", type=int, default=600)
+    parser.add_argument("--align-steps", type=int, default=800)
+    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--fraction", type=float, default=0.1)
     parser.add_argument("--scenes", type=int, default=100)

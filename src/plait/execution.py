@@ -19,12 +19,15 @@ import torch
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
+from plait.data.corrupt import with_raw_masks
 from plait.errors import OptionError, PlaitError, UnknownNameError
 from plait.types import LANGUAGE, MODALITIES, PROPRIO, VISION, ActionChunk, Observation
 
 # One environment's observation: `images {camera: uint8 [height width_px 3]}`, `proprio`
-# float32 [proprio_dim], `instruction` str.
+# float32 [proprio_dim], `instruction` str; with `camera_mask {camera: bool}` and
+# `modality_mask {modality: bool}` where something is missing (see `plait.data.corrupt`).
 RawObservation = Mapping[str, Any]
+MASK_KEYS = ("camera_mask", "modality_mask")
 Episode = Hashable
 Action = Float32[ndarray, " action_dim"]
 
@@ -218,6 +221,7 @@ class ChunkExecutor:
             "images": {camera: images[camera].copy() for camera in self.policy.cameras},
             "proprio": observation["proprio"].copy(),
             "instruction": observation["instruction"],
+            **{key: dict(observation[key]) for key in MASK_KEYS if key in observation},
         }
 
 
@@ -225,6 +229,8 @@ def stack_observations(
     histories: Sequence[Iterable[RawObservation]], cameras: Sequence[str]
 ) -> Observation:
     """Stack the windows of several episodes, oldest step first, into one batch.
+
+    What the newest observation of a window says is missing is masked.
 
     Args:
         histories: Per episode, the observations of its window; all of the same length.
@@ -237,9 +243,10 @@ def stack_observations(
         images[camera] = torch.from_numpy(views).permute(0, 1, 4, 2, 3).contiguous()
     proprio = np.stack([[step["proprio"] for step in window] for window in windows])
     instruction = tuple(str(window[-1]["instruction"]) for window in windows)
-    return Observation.complete(
+    observation = Observation.complete(
         images, instruction, torch.from_numpy(proprio.astype(np.float32, copy=False))
     )
+    return with_raw_masks(observation, [window[-1] for window in windows])
 
 
 def mask_modalities(observation: Observation, modalities: Sequence[str]) -> Observation:

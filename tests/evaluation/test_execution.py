@@ -225,3 +225,22 @@ def test_a_masked_modality_never_reaches_the_policy():
     assert policy.seen[0].instruction == ("",)
     assert not policy.seen[0].modality_mask[VISION].any()
     assert policy.seen[0].proprio.tolist() == [[[0.5, 4, 3]]]
+
+
+def test_what_an_observation_says_is_missing_reaches_the_policy_as_a_mask():
+    seen = []
+
+    class Recorder(EchoPolicy):
+        def predict(self, observation):
+            seen.append(observation)
+            return super().predict(observation)
+
+    missing = {"camera_mask": {"wrist": False}, "modality_mask": {PROPRIO: False}}
+    shown = {1: observe(1, 0), 2: {**observe(2, 0), **missing}}
+    ChunkExecutor(Recorder(), execution_horizon=1).act(shown)
+
+    (batch,) = seen
+    assert batch.camera_mask["wrist"].tolist() == [True, False]
+    assert batch.camera_mask["base"].tolist() == [True, True]
+    assert batch.modality_mask[PROPRIO].tolist() == [True, False]
+    assert batch.modality_mask[VISION].tolist() == [True, True]

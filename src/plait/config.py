@@ -54,6 +54,7 @@ class PolicyConfig:
     Attributes:
         width: Size of the token axis shared by encoders, fusion and head.
         action_horizon: Steps predicted per chunk.
+        missing_tokens: Whether a learned token stands in for a modality that is absent.
     """
 
     fusion: Component
@@ -63,6 +64,7 @@ class PolicyConfig:
     head: Component = Component(name="regression")
     width: int = 48
     action_horizon: int = 4
+    missing_tokens: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,33 @@ class AlignerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RobustConfig:
+    """What a training does against missing, noisy and dominating modalities; at first nothing.
+
+    Probabilities are given by name; the name `every` stands for all that are not named.
+
+    Attributes:
+        modality_dropout: Probability that a sample loses a modality. It loses one at most, and
+            never the last that it has.
+        camera_dropout: Probability that a sample loses a camera, where there are several; each is
+            drawn by itself, and one always stays.
+        augmentation: Corruptions with their options; a sample gets one of them at most.
+        augmentation_probability: Of a sample's being corrupted.
+        augmentation_severity: Largest severity; each sample draws its own, from 1 on.
+        auxiliary_weight: Weight of the losses of heads that see one modality each; 0 for none.
+        ogm_ge: Strength α of on-the-fly gradient modulation; 0 turns it off.
+    """
+
+    modality_dropout: Mapping[str, float] = field(default_factory=dict)
+    camera_dropout: Mapping[str, float] = field(default_factory=dict)
+    augmentation: tuple[Component, ...] = ()
+    augmentation_probability: float = 0.25
+    augmentation_severity: int = 2
+    auxiliary_weight: float = 0.0
+    ogm_ge: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How a policy is optimised.
 
@@ -113,6 +142,7 @@ class TrainingConfig:
         seed: Of the weights, the data order and the augmentation.
         validation_interval: Steps between evaluations of the validation loss.
         checkpoint_interval: Steps between resumable checkpoints.
+        robust: What is done against missing, noisy and dominating modalities.
     """
 
     num_steps: int = 2200
@@ -127,6 +157,7 @@ class TrainingConfig:
     seed: int = 0
     validation_interval: int = 200
     checkpoint_interval: int = 500
+    robust: RobustConfig = RobustConfig()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from plait.backbones.loading import without_weights
 from plait.config import Component, DataSpec, PolicyConfig
 from plait.data.normalize import Normalizer
 from plait.encoders import build_encoder
+from plait.encoders._missing import MissingTokens
 from plait.encoders.base import Encoder, Level
 from plait.errors import (
     PlaitError,
@@ -49,6 +50,11 @@ class PolicyLoss:
 
     total: Float[Tensor, ""]
     parts: Mapping[str, Float[Tensor, ""]]
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Float[Tensor, ""]]) -> "PolicyLoss":
+        """Add up the parts."""
+        return cls(torch.stack(list(parts.values())).sum(), parts)
 
 
 class Policy(nn.Module):
@@ -86,6 +92,8 @@ class Policy(nn.Module):
             config.width, self.fusion.num_groups, config.action_horizon, data.action_dim
         )
         self.head = discovery.build(head_class, config.head, shape)
+        # Made last, so that all other weights are those of a policy without.
+        self.missing = MissingTokens(specs) if config.missing_tokens else None
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -113,12 +121,30 @@ class Policy(nn.Module):
         Raises:
             ShapeError: If an encoder or the fusion makes tokens of another width than it promised.
         """
+        return self.weave(self.encode(observation))
+
+    def encode(self, observation: Observation) -> dict[str, Tokens]:
+        """Return what the encoders make of an observation, by modality.
+
+        Raises:
+            ShapeError: If an encoder makes tokens of another width than it promised.
+        """
         normalized = self.normalizer.normalize_proprio(observation.proprio)
         observation = replace(observation, proprio=normalized)
         tokens = {name: encoder(observation) for name, encoder in self.encoders.items()}
         for name, part in tokens.items():
             promised = cast(Encoder, self.encoders[name]).token_spec.width
             _check_width(f"tokens of the {name} encoder", part, promised)
+        return tokens
+
+    def weave(self, tokens: Mapping[str, Tokens]) -> Fused:
+        """Fuse the tokens of all modalities, with learned ones for what is absent if there are any.
+
+        Raises:
+            ShapeError: If the fusion makes tokens of another width than it promised.
+        """
+        if self.missing is not None:
+            tokens = self.missing(tokens)
         fused = cast(Fused, self.fusion(tokens))
         for group in fused.groups:
             _check_width("a token group of the fusion", group, self.config.width)
@@ -126,11 +152,17 @@ class Policy(nn.Module):
 
     def forward(self, batch: Batch) -> PolicyLoss:
         """Return the training loss of a batch: the head's, plus what the fusion adds."""
-        fused = self.fuse(batch.observation)
+        return self.loss(self.encode(batch.observation), self.target(batch))
+
+    def target(self, batch: Batch) -> ActionChunk:
+        """Return the recorded actions of a batch as heads see them: normalised."""
         chunk = batch.action_chunk
-        target = ActionChunk(self.normalizer.normalize_actions(chunk.actions), chunk.mask)
-        parts = {"action": self.head.loss(fused, target), **fused.losses}
-        return PolicyLoss(torch.stack(list(parts.values())).sum(), parts)
+        return ActionChunk(self.normalizer.normalize_actions(chunk.actions), chunk.mask)
+
+    def loss(self, tokens: Mapping[str, Tokens], target: ActionChunk) -> PolicyLoss:
+        """Return the loss of encoded observations against normalised actions."""
+        fused = self.weave(tokens)
+        return PolicyLoss.of({"action": self.head.loss(fused, target), **fused.losses})
 
     @torch.no_grad()
     def predict(self, observation: Observation) -> ActionChunk:

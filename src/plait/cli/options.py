@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from plait.errors import OptionError
 
 if TYPE_CHECKING:
-    from plait.config import DataConfig, TrainingConfig
+    from plait.config import DataConfig, RobustConfig, TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,42 @@ class Parts(Towers):
 
         head = {"head": Component(name=self.head)} if self.head else {}
         return {**super().given(), **head}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Robustness:
+    """What is done against missing, noisy and dominating modalities."""
+
+    modality_dropout: str | None = None
+    """Probability that a sample loses a modality: 0.15 for each, or vision=0.1,language=0.2."""
+    camera_dropout: str | None = None
+    """Probability that a sample loses a camera, where there are several: 0.15, or wrist=0.3."""
+    missing_tokens: bool = False
+    """Let a learned token stand in for a modality that is absent."""
+    augment: str | None = None
+    """Corruptions that samples get one of, separated by commas: gaussian_noise,gaussian_blur."""
+    augment_probability: float = 0.25
+    """Share of the samples that are corrupted."""
+    augment_severity: int = 2
+    """Largest severity, up to 5; each sample draws its own."""
+    auxiliary: float = 0.0
+    """Weight of heads that predict the actions from one modality each, e.g. 0.3; 0 for none."""
+    ogm_ge: float = 0.0
+    """Strength of holding back the modality that dominates, e.g. 0.5; needs auxiliary heads."""
+
+    def config(self) -> "RobustConfig":
+        """Return all but the missing tokens, which are a part of the policy."""
+        from plait.config import Component, RobustConfig
+
+        return RobustConfig(
+            modality_dropout=probabilities(self.modality_dropout),
+            camera_dropout=probabilities(self.camera_dropout),
+            augmentation=tuple(Component(name=name) for name in names(self.augment) or ()),
+            augmentation_probability=self.augment_probability,
+            augmentation_severity=self.augment_severity,
+            auxiliary_weight=self.auxiliary,
+            ogm_ge=self.ogm_ge,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +160,26 @@ def shares(text: str | None) -> tuple[float, ...] | None:
         return None if text is None else tuple(float(part) for part in names(text) or ())
     except ValueError as error:
         raise OptionError(f"{text!r} must be numbers separated by commas: 0.1,0.3,1") from error
+
+
+def probabilities(text: str | None) -> dict[str, float]:
+    """Read `0.15`, one number for every name, or `vision=0.1,language=0.2`."""
+    from plait.training.dropout import EVERY
+
+    given: dict[str, float] = {}
+    for part in names(text) or ():
+        name, has_name, number = part.rpartition("=")
+        name = name.strip() if has_name else EVERY
+        if name in given:
+            raise OptionError(f"{text!r} gives {name!r} twice")
+        try:
+            given[name] = float(number)
+        except ValueError as error:
+            raise OptionError(
+                f"{text!r} must be a probability, or names with theirs: 0.15 or "
+                "vision=0.1,language=0.2"
+            ) from error
+    return given
 
 
 def json_options(text: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """`plait train`."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from plait.cli.options import Learning, Parts, print_summary
+from plait.cli.options import Learning, Parts, Robustness, print_summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class Train(Learning):
     """Folder of aligned towers (see plait align) to start the encoders from."""
     train_fraction: float = 1.0
     """Share of the training episodes to learn from."""
+    robustness: Robustness = field(default_factory=Robustness)
 
     def run(self) -> None:
         """Train, with a progress bar."""
@@ -33,12 +34,13 @@ class Train(Learning):
             fusion=Component(name=self.fusion),
             width=self.width,
             action_horizon=self.action_horizon,
+            missing_tokens=self.robustness.missing_tokens,
             **self.parts.given(),
         )
         run = RunConfig(
             data=self.data_config(self.parts, train_fraction=self.train_fraction),
             policy=policy,
-            training=self.training_config(),
+            training=replace(self.training_config(), robust=self.robustness.config()),
             init="" if self.init is None else str(self.init),
         )
         summary = train_one(run, self.out, tensorboard=self.tensorboard)

@@ -11,17 +11,20 @@ from plait.data.augment import random_shift
 from plait.data.dataset import Demonstrations
 from plait.data.sampler import StepSampler
 from plait.encoders.words import build_vocabulary
-from plait.errors import OptionError
+from plait.errors import OptionError, UnknownNameError
+from plait.training.corrupted import Augmentation
+from plait.training.dropout import drop_cameras, drop_modalities, names_without_source
 from plait.training.feature_cache import FeatureCache
 from plait.training.loop import MAX_SEED
-from plait.types import Batch
+from plait.training.robust import source
+from plait.types import Batch, Observation
 
 # Enough held-out steps for a steady loss; all of them would cost more than they tell.
 MAX_VALIDATION_STEPS = 1024
 
 
 class BatchSource:
-    """The batch of every step: gathered, augmented, masked.
+    """The batch of every step: gathered, augmented, masked, and robbed of a sense here and there.
 
     Args:
         demonstrations: The dataset.
@@ -29,6 +32,9 @@ class BatchSource:
         training: Batch size, seed and augmentation.
         masked: Hidden modalities.
         features: Tokens of a frozen encoder, where it need not run again.
+
+    Raises:
+        UnknownNameError: If there is no camera of a name that dropout is asked for.
     """
 
     def __init__(
@@ -43,20 +49,47 @@ class BatchSource:
         self.training, self.masked = training, masked
         steps = demonstrations.steps_of(episodes)
         self.sampler = StepSampler(steps, training.batch_size, training.seed)
+        self.robust, self.augmentation = training.robust, None
+        for name in names_without_source(self.robust.camera_dropout, demonstrations.cameras):
+            raise UnknownNameError("camera of the dropout", name, demonstrations.cameras)
+        if self.robust.augmentation:
+            std = demonstrations.norm_stats(episodes).proprio.std.tolist()
+            self.augmentation = Augmentation(self.robust, std)
 
     def __call__(self, index: int) -> Batch:
         """Return the batch of step `index`."""
         batch = gather(self.demonstrations, self.sampler.batch(index), self.features)
+        batch = replace(batch, observation=self._change(batch.observation, index))
+        # Hidden before anything is dropped, so that the last that is left is not dropped as well.
+        batch = hide(batch, self.masked)
+        return replace(batch, observation=self._drop(batch.observation, index))
+
+    def _change(self, observation: Observation, index: int) -> Observation:
+        """Shift the images, and corrupt some samples."""
         shift = self.training.image_shift
         if shift:
             seed = (self.training.seed * 7_368_787 + index) % MAX_SEED
             generator = torch.Generator().manual_seed(seed)
             images = {
                 camera: random_shift(image, shift, generator)
-                for camera, image in batch.observation.images.items()
+                for camera, image in observation.images.items()
             }
-            batch = replace(batch, observation=replace(batch.observation, images=images))
-        return hide(batch, self.masked)
+            observation = replace(observation, images=images)
+        if self.augmentation is not None:
+            rng = source("augmentation", self.training.seed, index)
+            observation = self.augmentation(observation, rng)
+        return observation
+
+    def _drop(self, observation: Observation, index: int) -> Observation:
+        """Drop modalities and cameras of some samples."""
+        robust, seed = self.robust, self.training.seed
+        if robust.camera_dropout and len(observation.camera_mask) > 1:
+            rng = source("camera dropout", seed, index)
+            observation = drop_cameras(observation, robust.camera_dropout, rng)
+        if robust.modality_dropout:
+            rng = source("modality dropout", seed, index)
+            observation = drop_modalities(observation, robust.modality_dropout, rng)
+        return observation
 
 
 def gather(

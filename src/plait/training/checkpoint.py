@@ -125,10 +125,12 @@ def _check_header(path: Path, header: Mapping[str, str], config: TrainingConfig)
             "delete it to train from the start"
         )
     saved: dict[str, Any] = json.loads(header["config"])
-    now = asdict(config)
-    changed = [key for key in now if saved.get(key) != now[key]]
+    # Through JSON, which has lists for tuples; what an older Plait did not save had its default.
+    now, usual = (json.loads(json.dumps(asdict(c))) for c in (config, TrainingConfig()))
+    saved = {**usual, **saved}
+    changed = [key for key in now if saved[key] != now[key]]
     if changed:
-        listed = ", ".join(f"{key} was {saved.get(key)}, is {now[key]}" for key in changed)
+        listed = ", ".join(f"{key} was {saved[key]}, is {now[key]}" for key in changed)
         raise CheckpointError(
             f"{path}: made with other settings ({listed}); use another output folder, or delete "
             "this one to train from the start"

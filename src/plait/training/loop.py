@@ -16,13 +16,21 @@ from torch import nn
 
 from plait.config import TrainingConfig
 from plait.errors import OptionError, PlaitError
+from plait.policy import PolicyLoss
 from plait.results import CurvePoint
+from plait.training.auxiliary import (
+    WithAuxiliaryHeads,
+    unimodal_losses,
+    with_auxiliary_heads,
+)
+from plait.training.balance import modulate, modulation
 from plait.training.checkpoint import Position, TrainingState
 from plait.training.early_stopping import BestWeights, Watch
 from plait.training.ema import ExponentialMovingAverage
 from plait.training.interrupt import GracefulStop
 from plait.training.metrics import MetricsLog
 from plait.training.optim import build_optimizer
+from plait.training.robust import source
 from plait.training.schedule import learning_rate
 from plait.types import Batch
 
@@ -63,11 +71,13 @@ class Trainer:
         config: How.
 
     Raises:
-        OptionError: If the precision is neither `fp32` nor `bf16`.
+        OptionError: If the precision is neither `fp32` nor `bf16`, or auxiliary heads are wanted
+            for what is no policy.
     """
 
     def __init__(self, policy: nn.Module, config: TrainingConfig) -> None:
         check_precision(config.precision)
+        policy = with_auxiliary_heads(policy, config)
         self.config = config
         # Autocast is ours: Accelerate's precision is global, so that a second training with
         # another one fails, and it would stay wrapped around the policy after the training.
@@ -102,19 +112,31 @@ class Trainer:
             group["lr"] = rate
         self.model.train()
         with self.autocast():
-            loss = self.model(batch.to(self.accelerator.device)).total
-        value = loss.item()
+            loss = self.model(batch.to(self.accelerator.device))
+        value = loss.total.item()
         if not math.isfinite(value):
             raise PlaitError(
                 f"the loss is {value} at step {index}; lower the learning rate "
                 f"(now {config.learning_rate}) or look for outliers in its actions"
             )
-        self.accelerator.backward(loss)
+        self.accelerator.backward(loss.total)
+        self._balance(loss, index)
         self.accelerator.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.ema.update(index)
         return value
+
+    def _balance(self, loss: PolicyLoss, index: int) -> None:
+        """Hold back the encoder of a modality that dominates, where that is asked for."""
+        alpha = self.config.robust.ogm_ge
+        if not alpha or not isinstance(self.policy, WithAuxiliaryHeads):
+            return
+        generator = torch.Generator().manual_seed(
+            int(source("gradient noise", self.config.seed, index).integers(MAX_SEED))
+        )
+        factors = modulation(unimodal_losses(loss), alpha)
+        modulate(self.policy.policy.encoders, factors, generator)
 
     @torch.no_grad()
     def validate(self, batches: Sequence[Batch]) -> float:

@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from plait.aligner import Aligner
-from plait.config import AlignConfig, DataConfig, RunConfig, TrainingConfig, to_json
+from plait.config import (
+    AlignConfig,
+    DataConfig,
+    RunConfig,
+    TrainingConfig,
+    from_dict,
+    to_json,
+)
 from plait.data.dataset import Demonstrations
 from plait.data.normalize import Normalizer
 from plait.encoders._pretrained import PretrainedTextEncoder
-from plait.errors import CheckpointError, OptionError, require_at_least_one
+from plait.errors import CheckpointError, OptionError, PlaitError, require_at_least_one
 from plait.policy import Policy, build_policy
 from plait.results import write_text_atomically
 from plait.training.batches import (
@@ -22,9 +29,11 @@ from plait.training.batches import (
     without_features,
 )
 from plait.training.checkpoint import Position
+from plait.training.corrupted import changes_images
 from plait.training.feature_cache import OFF, FeatureCache, check_feature_cache, open_features
 from plait.training.initialise import start_from
 from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, check_precision, fit
+from plait.training.robust import check_robust, check_words
 from plait.types import LANGUAGE, Batch
 
 POLICY_FOLDER = "policy"
@@ -117,7 +126,9 @@ def prepare_features(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> FeatureCache:
     """Open the feature cache of a run; empty where augmented images make every look another."""
-    dtype = OFF if run.training.image_shift else run.data.feature_cache
+    training = run.training
+    is_augmented = bool(training.image_shift) or changes_images(training.robust)
+    dtype = OFF if is_augmented else run.data.feature_cache
     return open_features(model.encoders, demonstrations, dtype, on_progress)
 
 
@@ -128,6 +139,7 @@ def check_numbers(run: RunConfig) -> None:
         OptionError: Naming the option, its value and what it must be.
     """
     check_training(run.training)
+    check_words(run.training.robust, run.policy)
     require_at_least_one("width", run.policy.width)
     check_feature_cache(run.data.feature_cache)
 
@@ -153,6 +165,7 @@ def check_training(training: TrainingConfig) -> None:
             f"the learning rate is {training.learning_rate}, but must be a number above 0"
         )
     check_precision(training.precision)
+    check_robust(training.robust)
 
 
 def refuse_other_run(folder: Path, run: RunConfig | AlignConfig) -> None:
@@ -166,7 +179,9 @@ def refuse_other_run(folder: Path, run: RunConfig | AlignConfig) -> None:
     path = folder / CONFIG_FILE
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        # Options that an older Plait did not have were at what their defaults do now.
+        saved = json.loads(to_json(from_dict(type(run), saved)))
+    except (OSError, json.JSONDecodeError, PlaitError) as error:
         raise CheckpointError(f"{path}: unreadable beside a checkpoint ({error})") from error
     wanted = json.loads(to_json(run))
     changed = _differences(saved, wanted)

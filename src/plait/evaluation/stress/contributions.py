@@ -1,0 +1,96 @@
+"""What each modality contributes: Shapley values over subsets, perceptual scores by permutation.
+
+    φ_m = Σ_{S ∌ m} |S|! (M - |S| - 1)! / M! · (v(S ∪ m) - v(S))
+
+v(S) is the performance with the modalities S alone. The values add up to v(all) - v(none), are
+equal for modalities that are interchangeable, and zero for one that never changes anything.
+A subset a policy was never trained for may surprise it, so the values speak of this policy as it
+is, not of what the modality could tell.
+
+References: Shapley, 1953; Hu et al., 2022 (SHAPE), for modalities. Gat et al., 2021, for the
+perceptual score.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from math import factorial
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from plait.errors import OptionError
+from plait.evaluation.intervals import clustered_interval
+from plait.results.stress import Contribution
+
+MAX_MODALITIES = 6
+SUBSET = frozenset[str]
+
+
+def subsets(modalities: Sequence[str]) -> list[SUBSET]:
+    """Return all subsets, the smallest first."""
+    sizes = range(len(modalities) + 1)
+    return [frozenset(chosen) for size in sizes for chosen in combinations(modalities, size)]
+
+
+def shapley_values(
+    values: Mapping[SUBSET, Float[np.ndarray, " units"]],
+) -> dict[str, Float[np.ndarray, " units"]]:
+    """Return the exact Shapley value of every modality, scene by scene.
+
+    Args:
+        values: Performance with each subset of the modalities, in the same scenes.
+
+    Raises:
+        OptionError: If a subset is absent, or there are more than 6 modalities.
+    """
+    modalities = sorted(frozenset().union(*values))
+    if len(modalities) > MAX_MODALITIES:
+        raise OptionError(
+            f"exact Shapley values are for at most {MAX_MODALITIES} modalities, "
+            f"but there are {len(modalities)}"
+        )
+    absent = [sorted(subset) for subset in subsets(modalities) if subset not in values]
+    if absent:
+        raise OptionError(f"Shapley values need every subset, but these are absent: {absent}")
+    return {modality: _shapley(values, modality, modalities) for modality in modalities}
+
+
+def _shapley(
+    values: Mapping[SUBSET, Float[np.ndarray, " units"]], modality: str, modalities: Sequence[str]
+) -> Float[np.ndarray, " units"]:
+    """Average what the modality adds, over all orders in which modalities could be added."""
+    count = len(modalities)
+    others = [name for name in modalities if name != modality]
+    total = np.zeros_like(values[frozenset()], dtype=np.float64)
+    for subset in subsets(others):
+        orders = factorial(len(subset)) * factorial(count - len(subset) - 1)
+        gain = values[subset | {modality}] - values[subset]
+        total += orders / factorial(count) * gain
+    return total
+
+
+def perceptual_score(error: float, permuted: float, trivial: float) -> float | None:
+    """Return which share of what a policy knows is lost when a modality is another episode's.
+
+    With the skill `1 - error / trivial` in place of an accuracy:
+    `(skill - skill permuted) / skill = (permuted - error) / (trivial - error)`.
+
+    Args:
+        error: Action error of the policy.
+        permuted: The same with the modality taken from other episodes.
+        trivial: Error of always predicting the mean action.
+
+    Returns:
+        0 for a modality that is not used, 1 where without it nothing is left; None where the
+        policy is no better than the mean action.
+    """
+    return (permuted - error) / (trivial - error) if trivial > error else None
+
+
+def contribution(modality: str, values: Iterable[float], seed: int = 0) -> Contribution:
+    """Sum up values of scenes or episodes in a mean with its bootstrap interval."""
+    tensor = torch.tensor([float(value) for value in values])
+    everything = (float(tensor.min()), float(tensor.max()))
+    low, high = clustered_interval(tensor, torch.arange(len(tensor)), seed, everything)
+    return Contribution(modality=modality, value=float(tensor.mean()), low=low, high=high)

@@ -1,0 +1,243 @@
+"""What `plait stress` writes, and all that its report reads. Standard library only."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from plait.results import SCHEMA_VERSION, DatasetSummary, Machine, Rate
+
+CLOSED, OPEN = LOOPS = ("closed", "open")
+CLEAN = "clean"
+CORRUPTION = "corruption"
+MISSING = "missing"
+CAMERA = "camera"
+LISTENING = "listening"
+PERMUTED = "permuted"
+SWAPPED = "swapped"
+PARAPHRASED = "paraphrased"
+# How an episode ends in which the policy was given another instruction than the scene's own.
+INSTRUCTED, ORIGINAL, NEITHER = "instructed", "original", "neither"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What is done to the policy in one cell of a stress test.
+
+    Attributes:
+        kind: `clean`; `corruption`; `missing` modalities; a missing `camera`; `listening`: told
+            another instruction; and, on demonstrations, a modality `permuted` between episodes,
+            the instruction `swapped` for another episode's or `paraphrased`.
+        name: The corruption, the camera, the modality, or the missing modalities with `+`.
+        severity: 1 to 5 of a corruption; the draw of a permutation; else 0.
+        modality: What a corruption changes.
+        missing: Modalities that are withheld.
+    """
+
+    kind: str
+    name: str
+    severity: int = 0
+    modality: str = ""
+    missing: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A name for its file: one for each condition."""
+        name = re.sub(r"[^\w+.]", "~", self.name)
+        return f"{self.kind}-{name}-{self.severity}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What one condition gave, scene by scene or episode by episode; a file of its own.
+
+    Attributes:
+        condition: What was done.
+        loop: `closed` or `open`.
+        units: Seeds of the scenes; or the held-out episodes.
+        values: Success, 0 or 1, of each scene; or the mean absolute action error of each episode.
+        outcomes: How each scene ended; closed loop only.
+        num_candidates: Tasks that each scene allows; closed loop only.
+        moved: How far each episode's predictions are from those of the clean condition, in
+            standard deviations of the recorded actions; open loop only.
+        refusal: Why the policy would not act, if it refused; then there are no values.
+        seconds: Wall time.
+    """
+
+    condition: Condition
+    loop: str
+    units: tuple[int, ...] = ()
+    values: tuple[float, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    num_candidates: tuple[int, ...] = ()
+    moved: tuple[float, ...] = ()
+    refusal: str = ""
+    seconds: float = 0.0
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A condition in one number with its 95 % interval, and how it differs from the clean one.
+
+    Attributes:
+        condition: What was done.
+        value: Success rate (Wilson interval), or mean action error (bootstrap over episodes);
+            None where the policy refused.
+        low: Lower end of the interval.
+        high: Upper end.
+        num_units: Scenes or held-out episodes.
+        change: Value less the clean one's, on the same scenes or episodes.
+        change_low: Lower end of the paired interval of the change.
+        change_high: Upper end.
+        outcomes: How often each outcome occurred; closed loop only.
+        refusal: Why the policy refused.
+    """
+
+    condition: Condition
+    value: float | None
+    low: float = 0.0
+    high: float = 0.0
+    num_units: int = 0
+    change: float = 0.0
+    change_low: float = 0.0
+    change_high: float = 0.0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    refusal: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Robustness:
+    """A corruption over all severities that were played.
+
+    Attributes:
+        name: The corruption.
+        modality: What it changes.
+        highest: The highest severity played: the areas reach from the clean condition to there.
+        area: Mean performance under the severity curve, by the trapezoid rule.
+        relative: `area` over the clean performance; None where that is not above zero.
+        effective: Sum over severities of performance less that of a reference policy, shifted so
+            that both are alike without corruption; None where there is no reference.
+    """
+
+    name: str
+    modality: str
+    highest: int
+    area: float
+    relative: float | None
+    effective: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contribution:
+    """What a modality contributes, with a 95 % bootstrap interval over scenes or episodes."""
+
+    modality: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loop:
+    """All that was found in closed loop, or on demonstrations.
+
+    Attributes:
+        loop: `closed` (success rates, higher is better) or `open` (action errors, lower is better).
+        num_units: Scenes or held-out episodes.
+        scores: One a condition, the clean one first.
+        robustness: One a corruption.
+        contributions: Shapley values of the modalities over all subsets: shares of the success
+            rate, or by how much the modality lowers the action error; empty where not all subsets
+            could be judged.
+        perceptual: Perceptual score of each modality; open loop only.
+        trivial: Error of always predicting the mean training action; open loop only.
+    """
+
+    loop: str
+    num_units: int
+    scores: tuple[Score, ...]
+    robustness: tuple[Robustness, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
+    perceptual: tuple[Contribution, ...] = ()
+    trivial: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """What the policy did in scenes where it was given another feasible instruction.
+
+    Attributes:
+        instructed: How often it did what it was told.
+        original: How often it did what the scene would have asked for.
+        neither: How often it did neither.
+        told_its_own: Success in the same scenes with their own instructions.
+        chance: What a policy that guesses among the scene's tasks would reach.
+    """
+
+    instructed: Rate
+    original: Rate
+    neither: Rate
+    told_its_own: Rate
+    chance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reaction:
+    """How far the actions move when the instruction changes, on held-out demonstrations.
+
+    In standard deviations of the recorded actions, with bootstrap intervals over episodes.
+
+    Attributes:
+        swapped: Instruction of another task.
+        swapped_low: Lower end of its interval.
+        swapped_high: Upper end.
+        paraphrased: The same task in other words; None where there is no paraphrase or the policy
+            refuses it.
+        paraphrased_low: Lower end of its interval.
+        paraphrased_high: Upper end.
+        refusal: Why there is no number for the paraphrase.
+    """
+
+    swapped: float
+    swapped_low: float
+    swapped_high: float
+    paraphrased: float | None = None
+    paraphrased_low: float = 0.0
+    paraphrased_high: float = 0.0
+    refusal: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StressResult:
+    """The whole of `plait stress`: what its `results.json` holds and its report shows.
+
+    Attributes:
+        command: The command that made it.
+        policy: Folder, or `module:function`.
+        env: Environment id; None where only demonstrations were used.
+        closed: Closed loop, if played.
+        open: Open loop, if there were demonstrations.
+        listening: In scenes with two feasible instructions; None where not played.
+        reaction: On demonstrations; None where language cannot be judged on them.
+        dataset: The demonstrations, if any.
+        reference: The stress test that effective robustness refers to, if any.
+        notes: Plain sentences on what could not be judged, and why.
+        settings: What identifies this stress test, and its grid.
+        total_seconds: Wall time of all cells, added up over processes.
+    """
+
+    command: str
+    policy: str
+    env: str | None
+    closed: Loop | None
+    open: Loop | None
+    listening: Listening | None
+    reaction: Reaction | None
+    dataset: DatasetSummary | None
+    reference: str | None
+    notes: tuple[str, ...]
+    settings: Mapping[str, Any]
+    total_seconds: float
+    machine: Machine
+    schema_version: int = SCHEMA_VERSION

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import multiprocessing
 
-from plait.alignment.contrast import Pair, Tiling, contrast
+from plait.alignment import products
+from plait.alignment.contrast import BF16, PRECISIONS, Pair, Tiling, contrast
 from plait.errors import OptionError, PlaitError, ShapeError
 
 THREE = (Pair(0, 1), Pair(0, 2), Pair(1, 2))
@@ -145,23 +146,135 @@ def test_the_exact_way_with_groups_and_masks(masked):
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-2)
 
 
-def test_single_precision_is_accurate():
-    embeddings = unit(300, width=64, dtype=torch.float32)
-    for scale in (14.3, 100.0):
-        (_, grads), _ = both(embeddings, THREE, scale)
-        (_, _), (_, expected) = both([v.double() for v in embeddings], THREE, scale)
-        for ours, theirs in zip(grads, expected, strict=True):
-            assert (ours.double() - theirs).norm() / theirs.norm() < 1e-5
+def cone(size, width):
+    """Return partners as a trained model has them: alike, and all of them on one side."""
+    generator = torch.Generator().manual_seed(2)
+    normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    shared, side = normal(size, width), normal(1, width)
+    return [F.normalize(shared + normal(size, width) + side, dim=1) for _ in range(3)]
 
 
-def test_lower_precision_stays_within_its_bound():
+def largest_error(embeddings, scale, tiling=None):
+    """Return the worst error of the gradients against float64, relative to their length."""
+    (_, grads), _ = both(embeddings, THREE, scale, tiling)
+    (_, _), (_, expected) = both([v.double() for v in embeddings], THREE, scale)
+    pairs = list(zip(grads, expected, strict=True))
+    return max(float((ours.double() - theirs).norm() / theirs.norm()) for ours, theirs in pairs)
+
+
+@pytest.mark.parametrize("scale", [1 / 0.07, 100.0])
+@pytest.mark.parametrize("precision", ["auto", "highest"])
+def test_single_precision_is_accurate(scale, precision):
     embeddings = unit(300, width=64, dtype=torch.float32)
+    assert largest_error(embeddings, scale, Tiling(precision=precision)) < 1e-5
+
+
+@pytest.mark.parametrize("make", [cone, lambda n, d: unit(n, width=d, dtype=torch.float32)])
+@pytest.mark.parametrize("scale", [1 / 0.07, 100.0])
+@pytest.mark.parametrize("kept", [0, 20_000, None])
+def test_bfloat16_stays_within_its_bound(make, scale, kept):
+    tiling = Tiling(rows=70, columns=90, kept_bytes=kept, precision=BF16)
+    embeddings = make(300, 64)
+    assert largest_error(embeddings, scale, tiling) < 2e-2
+    # It must be another way, or nothing was tested.
+    assert largest_error(embeddings, scale, tiling) > 1e-4
+
+
+def test_bfloat16_changes_no_loss():
+    embeddings = unit(50, width=16, dtype=torch.float32)
+    losses = [both(embeddings, THREE, 100.0, Tiling(precision=p))[0][0] for p in ("auto", BF16)]
+    assert losses[0].item() == losses[1].item()
+
+
+def test_what_bfloat16_keeps_leaves_positives_unrounded():
+    """A batch that is nearly solved: its gradient is what the positives lack to one."""
+    x = cone(40, 64)[0]
+    generator = torch.Generator().manual_seed(3)
+    near = [F.normalize(x + 0.03 * torch.randn(x.shape, generator=generator), dim=1) for _ in "abc"]
+    kept, made_twice = (
+        largest_error(near, 20.0, Tiling(kept_bytes=room, precision=BF16)) for room in (None, 0)
+    )
+    assert kept < 2 * made_twice
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_users_precision_is_put_back(precision):
     before = torch.get_float32_matmul_precision()
-    (_, grads), _ = both(embeddings, THREE, 14.3, Tiling(precision="medium"))
-    (_, _), (_, expected) = both([v.double() for v in embeddings], THREE, 14.3)
-    for ours, theirs in zip(grads, expected, strict=True):
-        assert (ours.double() - theirs).norm() / theirs.norm() < 2e-2
+    embeddings = unit(20, width=8, dtype=torch.float32)
+    assert largest_error(embeddings, 14.3, Tiling(precision=precision)) < 2e-2
     assert torch.get_float32_matmul_precision() == before
+
+
+def test_auto_takes_the_faster_way_only_where_it_is_exact(monkeypatch):
+    embeddings = unit(64, width=64, dtype=torch.float32)
+    outcomes = {}
+    for is_exact in (True, False):
+        monkeypatch.setattr(products, "medium_is_exact", lambda _, answer=is_exact: answer)
+        outcomes[is_exact] = both(embeddings, THREE, 14.3)[0][1]
+    for is_exact, precision in ((True, "medium"), (False, "highest")):
+        _, grads = both(embeddings, THREE, 14.3, Tiling(precision=precision))[0]
+        for ours, theirs in zip(outcomes[is_exact], grads, strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_on_a_gpu_auto_is_the_highest():
+    assert products.fastest_exact(torch.device("cuda"), 64) == "highest"
+
+
+def test_the_trial_refuses_bfloat16(monkeypatch):
+    """As on a processor of which `medium` multiplies in bfloat16."""
+    as_bfloat16 = torch.autocast("cpu", torch.bfloat16)
+    monkeypatch.setattr(products, "matmul_precision", lambda _: as_bfloat16)
+    assert not products.medium_is_exact.__wrapped__(64)
+
+
+def test_the_trial_does_not_depend_on_who_asks():
+    expected = products.medium_is_exact.__wrapped__(32)
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert products.medium_is_exact.__wrapped__(32) == expected
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_autocast_changes_nothing():
+    embeddings = unit(40, width=16, dtype=torch.float32)
+    expected = both(embeddings, THREE, 14.3)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = contrast(embeddings, THREE, [torch.tensor(14.3)] * 3).total
+    assert found.item() == expected[0].item()
+
+
+def test_embeddings_of_half_precision_are_summed_in_float32():
+    halves = [values.bfloat16().requires_grad_() for values in unit(300, width=16)]
+    scale = torch.tensor(14.3)
+    ours = contrast(halves, THREE, [scale] * 3).total
+    expected = contrast([values.detach().float() for values in halves], THREE, [scale] * 3).total
+    assert ours.item() == expected.item()
+    ours.backward()
+    assert halves[0].grad.dtype == torch.bfloat16
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["auto", BF16])
+def test_a_gpu_gives_what_a_processor_gives(precision):
+    embeddings = unit(300, width=64, dtype=torch.float32)
+    groups = torch.arange(300) // 2
+    present = torch.arange(300) % 7 != 0
+    outcomes = []
+    for device in ("cpu", "cuda"):
+        leaves = [values.to(device).requires_grad_() for values in embeddings]
+        pairs = [Pair(0, 1, 1.0, groups.to(device)), Pair(0, 2, present=present.to(device))]
+        scale = torch.tensor(14.3, device=device, requires_grad=True)
+        result = contrast(leaves, pairs, [scale] * 2, tiling=Tiling(precision=precision))
+        result.total.backward()
+        outcomes.append([result.total, *(leaf.grad for leaf in leaves), scale.grad])
+    tolerance = 1e-5 if precision == "auto" else 2e-2
+    for expected, found in zip(*outcomes, strict=True):
+        assert (expected - found.cpu()).norm() / expected.norm() < tolerance
 
 
 def test_the_upstream_gradient_scales_the_gradient():
@@ -258,6 +371,8 @@ def test_nothing_to_align_is_refused():
 def test_tilings_that_hold_nothing_are_refused():
     with pytest.raises(OptionError, match="0×4 holds nothing"):
         Tiling(rows=0, columns=4)
+    with pytest.raises(OptionError, match="holds nothing"):
+        Tiling(columns=-1)
     with pytest.raises(OptionError, match="precision must be one of"):
         Tiling(precision="low")
 
@@ -291,14 +406,19 @@ def _in_process(rank, world, file, case, results):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("apart", [False, True], ids=["one shift", "exact"])
+@pytest.mark.parametrize("apart", ["nowhere", "everywhere", "in one process"])
 def test_two_processes_give_the_gradients_of_one(tmp_path, apart):
     """The mean of the losses is the loss, and so is the mean of the gradients."""
     world, size = 2, 10
     embeddings = unit(size)
     scale = 14.3
-    if apart:
+    if apart == "everywhere":
         embeddings = [embeddings[0], -embeddings[0] * 30, embeddings[2]]
+    elif apart == "in one process":
+        # One row points away from all columns; its process alone sees the sum that lost digits.
+        x = F.normalize(embeddings[0] + 9 * embeddings[0][:1], dim=1)
+        y = F.normalize(embeddings[1] + 9 * x[:1], dim=1)
+        embeddings = [torch.cat([-30 * x[:1], 30 * x[1:]]), y, embeddings[2]]
     groups = torch.tensor([0, 0, 1, 2, 0, 1, 1, 2, 2, 3])
     present = torch.tensor([True, False, True, True, True, True, True, False, False, True])
     pairs = [Pair(0, 1, groups=groups), Pair(0, 2, 0.5, present=present), Pair(1, 2)]

@@ -241,6 +241,7 @@ def test_weights_and_the_fused_query_enter_the_total():
         ),
         (lambda: InfoNceObjective(repeats="drop"), "repeats must be 'mask' or 'keep'"),
         (lambda: InfoNceObjective(fused_weight=-0.5), "fused weight is -0.5"),
+        (lambda: InfoNceObjective(precision="low"), "precision must be one of auto, highest"),
         (lambda: InfoNceObjective(initial_scale=200.0), "must lie between 1 and 100"),
         (lambda: GramObjective(pair_weight=-1.0), "pair weight is -1"),
         (lambda: SymileObjective(pair_weight=-1.0), "pair weight is -1"),

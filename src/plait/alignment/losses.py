@@ -75,9 +75,12 @@ def sigmoid_loss(
     total = x.new_zeros(())
     for start in range(0, len(x), ROWS):
         rows = slice(start, start + ROWS)
-        # Made again in the backward pass: a stripe at a time, never B×B.
+        # Made again in the backward pass: a stripe at a time, never B×B. Nothing in it is random.
         total = total + torch.utils.checkpoint.checkpoint(
-            _sigmoid_stripe, x[rows], y, scale, bias, groups, start, use_reentrant=False
+            _sigmoid_stripe,
+            *(x[rows], y, scale, bias, groups, start),
+            use_reentrant=False,
+            preserve_rng_state=False,
         )
     return total / max(len(x), 1)
 

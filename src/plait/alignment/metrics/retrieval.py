@@ -13,23 +13,22 @@ Scores are inner products: cosines, for unit vectors. None is taken in less than
 rounding to bfloat16 makes ties of near misses.
 """
 
-import functools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from plait.alignment.products import matmul_precision, spans
+from plait.alignment.products import exact_products, spans
 from plait.errors import PlaitError, ShapeError, require_at_least_one, require_seed
 
 MAX_ELEMENTS = 2**23
 # A tile and its comparison, of 1 MiB each, stay in a core's cache; larger ones count half as fast.
 CPU_TILE_ELEMENTS = 2**18
-# Of scores of unit vectors, which carry rounding of 1e-7.
+# Of scores of unit vectors, which carry rounding of 1e-7, and never of more than half of this
+# (`products.LARGEST_ERROR`).
 TIE = 1e-6
 BOOTSTRAP_ELEMENTS = 2**20
 
@@ -339,31 +338,6 @@ def _require_positives(kind: str, groups: Tensor, other_groups: Tensor) -> None:
             f"{num_lost} of {len(groups)} {kind} have no positive: nothing that is searched is of"
             " their group. Leave them out, or add what they should find"
         )
-
-
-@contextmanager
-def exact_products(values: Float[Tensor, "rows width"]) -> Iterator[None]:
-    """Let float32 products be taken the fastest way that keeps float32's accuracy.
-
-    On some processors that is what PyTorch calls `medium`, which on others means bfloat16.
-    """
-    is_exact = _medium_is_exact(str(values.device), values.shape[1])
-    with matmul_precision("medium" if is_exact else "highest"):
-        yield
-
-
-@functools.cache
-def _medium_is_exact(device: str, width: int) -> bool:
-    """Try a product of random unit vectors: the user's own might hold only ones and zeros."""
-    generator = torch.Generator().manual_seed(0)
-    rows, columns = (
-        torch.nn.functional.normalize(torch.randn(size, width, generator=generator)).to(device)
-        for size in (256, 512)
-    )
-    expected = rows.double() @ columns.double().T
-    with matmul_precision("medium"):
-        error = (rows @ columns.T).double() - expected
-    return float(error.abs().max()) < TIE / 2
 
 
 def _comparable(**inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
+from robust_fakes import FakeDemonstrations
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from training_fakes import CONFIG, VALIDATION, batch_at, make_policy
@@ -21,7 +22,7 @@ from plait.config import (
 )
 from plait.errors import CheckpointError, OptionError, UnknownNameError
 from plait.training.loop import CHECKPOINT_FILE, fit
-from plait.training.run import CONFIG_FILE, check_numbers, refuse_other_run
+from plait.training.run import CONFIG_FILE, check_numbers, refuse_other_run, train
 
 
 def run(language=None, **robust):
@@ -71,6 +72,13 @@ def test_what_no_training_can_have_is_refused(robust, message):
     with pytest.raises((OptionError, UnknownNameError)) as caught:
         check_numbers(run(**robust))
     assert message in str(caught.value)
+
+
+def test_a_camera_that_is_not_there_cannot_be_dropped(tmp_path):
+    unknown = run(camera_dropout={"wirst": 0.1})
+    with pytest.raises(UnknownNameError, match="unknown camera of the dropout 'wirst'; did you me"):
+        train(unknown, tmp_path / "out", demonstrations=FakeDemonstrations())
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_a_training_can_have_is_not():

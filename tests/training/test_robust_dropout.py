@@ -10,7 +10,6 @@ from robust_fakes import FakeDemonstrations
 from training_fakes import CONFIG
 
 from plait.config import RobustConfig
-from plait.errors import UnknownNameError
 from plait.testing import fake_observation
 from plait.training.batches import BatchSource
 from plait.training.dropout import EVERY, drop_cameras, drop_modalities
@@ -141,8 +140,3 @@ def test_a_control_never_loses_what_it_has_left():
     for batch in [source(masked=(LANGUAGE,), **DROPOUT)(step) for step in range(5)]:
         there = torch.stack([batch.observation.modality_mask[m] for m in MODALITIES])
         assert there.any(dim=0).all()
-
-
-def test_a_camera_that_is_not_there_cannot_be_dropped():
-    with pytest.raises(UnknownNameError, match="unknown camera of the dropout 'wirst'; did you me"):
-        source(camera_dropout={"wirst": 0.1})

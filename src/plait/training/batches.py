@@ -11,9 +11,9 @@ from plait.data.augment import random_shift
 from plait.data.dataset import Demonstrations
 from plait.data.sampler import StepSampler
 from plait.encoders.words import build_vocabulary
-from plait.errors import OptionError, UnknownNameError
+from plait.errors import OptionError
 from plait.training.corrupted import Augmentation
-from plait.training.dropout import drop_cameras, drop_modalities, names_without_source
+from plait.training.dropout import drop_cameras, drop_modalities
 from plait.training.feature_cache import FeatureCache
 from plait.training.loop import MAX_SEED
 from plait.training.robust import source
@@ -24,7 +24,7 @@ MAX_VALIDATION_STEPS = 1024
 
 
 class BatchSource:
-    """The batch of every step: gathered, augmented, masked, and robbed of a sense here and there.
+    """The batch of every step: gathered, augmented, masked.
 
     Args:
         demonstrations: The dataset.
@@ -32,9 +32,6 @@ class BatchSource:
         training: Batch size, seed and augmentation.
         masked: Hidden modalities.
         features: Tokens of a frozen encoder, where it need not run again.
-
-    Raises:
-        UnknownNameError: If there is no camera of a name that dropout is asked for.
     """
 
     def __init__(
@@ -50,8 +47,6 @@ class BatchSource:
         steps = demonstrations.steps_of(episodes)
         self.sampler = StepSampler(steps, training.batch_size, training.seed)
         self.robust, self.augmentation = training.robust, None
-        for name in names_without_source(self.robust.camera_dropout, demonstrations.cameras):
-            raise UnknownNameError("camera of the dropout", name, demonstrations.cameras)
         if self.robust.augmentation:
             std = demonstrations.norm_stats(episodes).proprio.std.tolist()
             self.augmentation = Augmentation(self.robust, std)

@@ -1,5 +1,7 @@
 """Which numbers a robust training can have, and its randomness: a pure function of (seed, step)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from plait.config import PolicyConfig, RobustConfig
@@ -50,6 +52,16 @@ def check_robust(robust: RobustConfig) -> None:
         )
     check_augmentation(robust)
     _check_balance(robust)
+
+
+def check_cameras(robust: RobustConfig, cameras: Sequence[str]) -> None:
+    """Refuse dropout of cameras that the data do not have.
+
+    Raises:
+        UnknownNameError: Naming the camera.
+    """
+    for name in names_without_source(robust.camera_dropout, cameras):
+        raise UnknownNameError("camera of the dropout", name, (EVERY, *cameras))
 
 
 def check_words(robust: RobustConfig, policy: PolicyConfig) -> None:

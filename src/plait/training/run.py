@@ -33,7 +33,7 @@ from plait.training.corrupted import changes_images
 from plait.training.feature_cache import OFF, FeatureCache, check_feature_cache, open_features
 from plait.training.initialise import start_from
 from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, check_precision, fit
-from plait.training.robust import check_robust, check_words
+from plait.training.robust import check_cameras, check_robust, check_words
 from plait.types import LANGUAGE, Batch
 
 POLICY_FOLDER = "policy"
@@ -85,6 +85,7 @@ def train(
     check_numbers(run)
     if demonstrations is None:
         demonstrations = open_demonstrations(run.data, run.policy.action_horizon)
+    check_cameras(run.training.robust, demonstrations.cameras)
     training_episodes, validation_episodes = split_episodes(demonstrations, run.data)
     spec = describe_data(demonstrations, run.data.image_size)
     normalizer = Normalizer.from_stats(demonstrations.norm_stats(training_episodes))

@@ -3,9 +3,10 @@
     python benchmarks/alignment_loss.py --batch 4096 --width 512
     python benchmarks/alignment_loss.py --open-clip-loss SITE_PACKAGES/open_clip/loss.py
 
-Every way runs in a process of its own with one thread: loss and gradient, the best of three in CPU
-seconds, and by how much the resident memory of the process rose above what it was before. The error
-is that of the gradient against float64, ‖ours − exact‖ / ‖exact‖, at a batch that float64 can hold.
+Every way runs in a process of its own with one thread: loss and gradient, the best of `--repeats`
+in CPU seconds, and by how much the resident memory of the process rose above what it was before.
+The error is that of the gradient against float64, ‖ours − exact‖ / ‖exact‖, at a batch that float64
+can hold.
 
 One pair is compared with OpenCLIP's own `ClipLoss` where that package, or the file `loss.py` of it,
 is there (the file alone needs no torchvision), else with the same formula written out here.
@@ -29,7 +30,6 @@ from plait.alignment.contrast import Pair, Tiling, contrast
 from plait.alignment.losses import six_directions
 from plait.results import describe_machine
 
-REPEATS = 3
 SCALE = 1 / 0.07
 ERROR_BATCH = 1024
 ERROR_SCALES = (SCALE, 100.0)
@@ -111,15 +111,15 @@ def peak_kibibytes() -> int:
     return int(text.split("VmHWM:")[1].split()[0])
 
 
-def measure(way: Way, batch: int, width: int) -> dict[str, float]:
+def measure(way: Way, options: argparse.Namespace) -> dict[str, float]:
     """Time one way in this process."""
     torch.set_num_threads(1)
     # What is loaded lazily, libraries and the trial of precisions, is loaded before.
-    small, scale = inputs(WARM_UP_BATCH, width)
+    small, scale = inputs(WARM_UP_BATCH, options.width)
     way(*small, scale).backward()
-    leaves, scale = inputs(batch, width)
+    leaves, scale = inputs(options.batch, options.width)
     seconds, peaks = [], []
-    for _ in range(REPEATS):
+    for _ in range(options.repeats):
         for leaf in (*leaves, scale):
             leaf.grad = None
         # What was taken before and is free now would hide what is taken next (glibc, Linux).
@@ -136,6 +136,7 @@ def measure_apart(way: str, options: argparse.Namespace) -> dict[str, float]:
     """Time one way in a new process, whose memory is its own."""
     command = [sys.executable, __file__, "--one", way]
     command += ["--batch", str(options.batch), "--width", str(options.width)]
+    command += ["--repeats", str(options.repeats)]
     if options.open_clip_loss:
         command += ["--open-clip-loss", str(options.open_clip_loss)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -168,12 +169,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=4096)
     parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--open-clip-loss", type=Path, default=installed_open_clip_loss())
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     all_ways = ways(options.open_clip_loss)
     if options.one:
-        print(json.dumps(measure(all_ways[options.one], options.batch, options.width)))
+        print(json.dumps(measure(all_ways[options.one], options)))
         return
     # Whole matrices of a larger batch would take tens of gigabytes.
     shown = [way for way in all_ways if "plait" in way or options.batch <= LARGEST_PLAIN_BATCH]

@@ -570,8 +570,7 @@ class _Gradient:
         self.first, self.second = first, second
         self.columns = second if problem.job.group is None else torch.zeros_like(problem.b)
         self.dtype = problem.job.cut.gradient_dtype or first.dtype
-        self.b = problem.b.to(self.dtype)
-        self.stripe, self.of_stripe, self.scaled = slice(0, 0), first[:0], self.b[:0]
+        self.stripe, self.of_stripe, self.scaled = slice(0, 0), first[:0], first[:0]
         self.slope = torch.zeros_like(problem.scale)
 
     def add(self, i: slice, j: slice, slope: Tensor) -> None:
@@ -584,7 +583,7 @@ class _Gradient:
             self.stripe, self.of_stripe = i, torch.zeros_like(problem.a[i])
             self.scaled = problem.scaled(i).to(self.dtype)
         slope = slope.to(self.dtype)
-        _add_product(self.of_stripe, slope, self.b[j])
+        _add_product(self.of_stripe, slope, problem.b[j].to(self.dtype))
         _add_product(self.columns[j], slope.T, self.scaled)
 
     def a_positive(self, rows: slice) -> Tensor | float:

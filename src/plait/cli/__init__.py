@@ -14,10 +14,12 @@ from plait.cli.align import Align
 from plait.cli.check import Check
 from plait.cli.compare import Compare
 from plait.cli.evaluate import Evaluate
+from plait.cli.inspect import Inspect
 from plait.cli.list import List
 from plait.cli.options import to_stderr
 from plait.cli.record import Record
 from plait.cli.report import Report
+from plait.cli.stress import Stress
 from plait.cli.train import Train
 from plait.errors import user_error_text
 
@@ -30,7 +32,9 @@ Command = (
     | Annotated[Train, subcommand("train")]
     | Annotated[Align, subcommand("align")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Stress, subcommand("stress")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Inspect, subcommand("inspect")]
     | Annotated[Check, subcommand("check")]
     | Annotated[List, subcommand("list")]
 )

@@ -92,7 +92,7 @@ def open_grid(
     ]
     reactions = [Condition(kind=SWAPPED, name=SWAPPED, modality=LANGUAGE)]
     if has_grammar:
-        reactions.append(Condition(kind=PARAPHRASED, name=PARAPHRASED, modality=LANGUAGE))
+        reactions.append(Condition(kind=PARAPHRASED, name="paraphrase", modality=LANGUAGE))
     return [
         CLEAN_CONDITION,
         *missing(cameras, modalities),

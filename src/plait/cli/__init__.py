@@ -14,6 +14,7 @@ from plait.cli.align import Align
 from plait.cli.check import Check
 from plait.cli.compare import Compare
 from plait.cli.evaluate import Evaluate
+from plait.cli.inspect import Inspect
 from plait.cli.list import List
 from plait.cli.options import to_stderr
 from plait.cli.record import Record
@@ -33,6 +34,7 @@ Command = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Stress, subcommand("stress")]
     | Annotated[Report, subcommand("report")]
+    | Annotated[Inspect, subcommand("inspect")]
     | Annotated[Check, subcommand("check")]
     | Annotated[List, subcommand("list")]
 )

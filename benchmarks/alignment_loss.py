@@ -156,10 +156,13 @@ def gradient_error(name: str, way: Way, width: int, scale: float) -> float:
 
 def print_row(name: str, found: dict[str, dict[str, float]], errors: list[float]) -> None:
     """Print what a way took, what it saves, and its errors at both scales."""
-    one_pair = [other for other in found if "one pair" in other]
-    base = found.get(one_pair[0] if name in one_pair else "textbook", found[name])
+    kind = "one pair" if "one pair" in name else "textbook"
+    bases = [found[other] for other in found if kind in other and "plait" not in other]
     seconds, mebibytes = found[name]["seconds"], found[name]["mebibytes"]
-    ratios = f"÷{base['seconds'] / seconds:.2f} | ÷{base['mebibytes'] / mebibytes:.1f}"
+    ratios = "– | –"
+    if bases:
+        base = bases[0]
+        ratios = f"÷{base['seconds'] / seconds:.2f} | ÷{base['mebibytes'] / mebibytes:.1f}"
     shown = " | ".join(f"{error:.1e}" for error in errors)
     print(f"| {name} | {seconds:.2f} | {mebibytes:.0f} | {ratios} | {shown} |")
 

@@ -148,6 +148,13 @@ def test_findings_compare_the_probe_with_chance(accuracy, words):
     assert "scenes that no training episode shows" in findings
 
 
+def test_findings_say_what_the_instruction_adds_even_where_nothing_is_judged():
+    measures = make_measures(gain=0.3, reason="too few")
+    assert judge_shortcuts(measures).kind == "not_judged"
+    findings = " ".join(conclude_shortcuts(measures))
+    assert "in the network, the instruction adds +30.0 (+27.0 to +33.0) points" in findings
+
+
 def test_findings_say_what_was_held_out_and_how_scenes_are_shared():
     scenes = replace(
         make_measures().scenes,

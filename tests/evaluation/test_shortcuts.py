@@ -331,6 +331,12 @@ def test_words_are_shared_and_instructions_stay_apart():
     assert float(table[2, :5].sum()) == 2
 
 
+def test_very_many_instructions_are_described_by_their_words_alone():
+    table = word_table([f"do thing {number}" for number in range(300)])
+    assert table.shape == (300, 302)
+    assert torch.equal(table.sum(dim=1), torch.full((300,), 3.0))
+
+
 def test_evenly_spread_steps_keep_both_ends():
     assert even(np.arange(10), 20).tolist() == list(range(10))
     assert even(np.arange(10, 111), 5).tolist() == [10, 35, 60, 85, 110]

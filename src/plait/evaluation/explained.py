@@ -40,6 +40,8 @@ NUM_DRAWS = 1000
 NUM_PROGRESS = 10
 MAX_NETWORK_STEPS, MAX_RIDGE_STEPS, MAX_TEST_STEPS = 12_000, 2_000, 1_500
 MIN_RANGE = 1e-4
+# Instructions up to which each is told apart by more than its words.
+MAX_NAMED = 256
 IMAGES, STATE, IMAGES_STATE = "images", "state", "images + state"
 ALL = "images + state + instruction"
 
@@ -116,14 +118,15 @@ def word_table(texts: Sequence[str]) -> Float[Tensor, "texts num_words"]:
     """Describe instructions by the words in them, and by which one each is.
 
     Words let what is learned of `the red ball` help with `the red cube`; which one it is keeps
-    instructions apart that differ in the order of words alone.
+    instructions apart that differ in the order of words alone. Where there are very many, that is
+    left out, for a table of all by all would not fit.
     """
     split = [text.lower().split() for text in texts]
     vocabulary = {word: i for i, word in enumerate(sorted({w for words in split for w in words}))}
     table = torch.zeros(len(texts), len(vocabulary))
     for row, words in zip(table, split, strict=True):
         row[[vocabulary[word] for word in words]] = 1.0
-    return torch.cat([table, torch.eye(len(texts))], dim=1)
+    return torch.cat([table, torch.eye(len(texts))], dim=1) if len(texts) <= MAX_NAMED else table
 
 
 def share_of(

@@ -85,7 +85,7 @@ def _helpful(measures: ShortcutMeasures) -> tuple[str, Estimate] | None:
 
 
 def _stretches(row: ExplainedActions | LanguageGain) -> dict[str, Estimate]:
-    return {"whole episodes": row.every_step, f"the {FIRST_STEP}": row.first_step}
+    return {"over whole episodes": row.every_step, f"at the {FIRST_STEP}": row.first_step}
 
 
 def _gain(helpful: tuple[str, Estimate]) -> str:
@@ -93,7 +93,7 @@ def _gain(helpful: tuple[str, Estimate]) -> str:
     return (
         f"told it, a small network explains {100 * gain.value:.0f} points "
         f"({100 * gain.low:.0f} to {100 * gain.high:.0f}) more of the variance of held-out actions "
-        f"over {stretch} than from images and state alone"
+        f"{stretch} than from images and state alone"
     )
 
 
@@ -185,10 +185,19 @@ def _actions(measures: ShortcutMeasures) -> list[str]:
     best = _explained_without(measures)
     if best is None:
         return ["No action ever changes, so there is no variance to explain."]
-    return [
+    found = (
         f"Without the instruction, {_shares(best.every_step)} of the variance of held-out actions "
         f"is explained at best, from {best.inputs} by the {best.model}."
-    ]
+    )
+    return [found, *(_added(gain) for gain in measures.gains)]
+
+
+def _added(gain: LanguageGain) -> str:
+    every, first = gain.every_step, gain.first_step
+    return (
+        f"To images and state in the {gain.model}, the instruction adds {_points(every)} points, "
+        f"and {_points(first)} at the first step of an episode."
+    )
 
 
 def prediction_table(measures: ShortcutMeasures) -> Table:
@@ -228,9 +237,13 @@ def _table(title: str, headings: tuple[str, ...]) -> Table:
 
 
 def _cells(estimate: Estimate) -> tuple[str, str]:
-    return text.points(
-        estimate.value
-    ), f"{text.points(estimate.low)} to {text.points(estimate.high)}"
+    low, high = text.points(estimate.low), text.points(estimate.high)
+    return text.points(estimate.value), f"{low} to {high}"
+
+
+def _points(estimate: Estimate) -> str:
+    value, interval = _cells(estimate)
+    return f"{value} ({interval})"
 
 
 def _interval(estimate: Estimate) -> str:

@@ -174,6 +174,7 @@ def test_findings_say_how_bad_it_gets_and_how_well_it_listens():
     assert "still does the scene's own in 10.0%" in text
     assert "5.0 times as far" in text
     assert "always the mean action: 0.300" in text
+    assert "above 100% it misleads): vision 60.0%, language 40.0% and proprio 0.0%" in text
     assert text.endswith("Something could not be judged.")
 
 
@@ -195,7 +196,7 @@ def test_the_lattice_shows_what_is_there_and_what_is_left(tmp_path):
     page = page_of(made(), tmp_path)
     assert page.row("closed", "everything") == "everything | ● | ● | ● | 90.0% | 85–95% | "
     assert page.row("closed", "without vision") == (
-        "without vision | ● | ● | ○ | 0.0% | 0–5% | −90.0"
+        "without vision | ○ | ● | ● | 0.0% | 0–5% | −90.0"
     )
     assert page.row("closed", "without camera wrist").endswith("50.0% | 45–55% | −40.0")
 

@@ -82,8 +82,8 @@ def perceptual_score(error: float, permuted: float, trivial: float) -> float | N
         trivial: Error of always predicting the mean action.
 
     Returns:
-        0 for a modality that is not used, 1 where without it nothing is left; None where the
-        policy is no better than the mean action.
+        0 for a modality that is not used, 1 where without it nothing is left, more where the
+        wrong one misleads; None where the policy is no better than the mean action.
     """
     return (permuted - error) / (trivial - error) if trivial > error else None
 

@@ -38,7 +38,7 @@ def conclude_stress(result: StressResult) -> list[str]:
             sentences += [*_weakest(loop), _clean(loop), *_worst(loop), *_missing(loop)]
             if loop is result.closed and result.listening is not None:
                 sentences.append(_listening(result.listening))
-            sentences += [*_lying(loop), *_contributions(loop)]
+            sentences += [*_lying(loop), *_contributions(loop), *_perceptual(loop)]
     if result.reaction is not None:
         sentences.append(_reaction(result.reaction))
     return [*sentences, *result.notes]
@@ -127,6 +127,17 @@ def _contributions(loop: Loop) -> list[str]:
     return [
         f"Shapley values, which share out the difference between everything and nothing "
         f"({value_text(nothing, loop)} with nothing): {text.listing(parts)} {what}."
+    ]
+
+
+def _perceptual(loop: Loop) -> list[str]:
+    if not loop.perceptual:
+        return []
+    found = sorted(loop.perceptual, key=lambda each: -each.value)
+    parts = [f"{each.modality} {text.percent(each.value)}" for each in found]
+    return [
+        f"Taken from another episode, a modality costs this share of the skill (perceptual score; "
+        f"above 100% it misleads): {text.listing(parts)}."
     ]
 
 

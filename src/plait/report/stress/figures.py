@@ -19,6 +19,7 @@ from plait.report.stress.reading import (
     MEASURES,
     clean_of,
     corruptions,
+    in_order,
     interval_text,
     severities,
     value_text,
@@ -49,11 +50,11 @@ def stress_figures(result: StressResult) -> dict[str, Figure]:
                 figures[f"{loop.loop}-curves-{modality}"] = _curves(loop, modality, drawn)
         if loop.contributions:
             figures[f"{loop.loop}-contributions"] = _bars(
-                loop.contributions, _gain_title(loop), is_share=loop.loop == CLOSED
+                in_order(loop.contributions), _gain_title(loop), is_share=loop.loop == CLOSED
             )
         if loop.perceptual:
             figures[f"{loop.loop}-perceptual"] = _bars(
-                loop.perceptual, "perceptual score", is_share=True
+                in_order(loop.perceptual), "perceptual score", is_share=True
             )
     if result.listening is not None:
         figures["listening"] = _listening(result.listening)

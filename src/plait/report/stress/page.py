@@ -12,10 +12,11 @@ from plait.report.stress.reading import (
     clean_of,
     corruptions,
     interval_text,
+    missing_modalities,
     severities,
     value_text,
 )
-from plait.report.stress.table import heat_groups, lattice_modalities, lattice_rows
+from plait.report.stress.table import heat_groups, lattice_rows
 from plait.report.views import made_with
 from plait.results import load_result, write_text_atomically
 from plait.results.stress import CLOSED, Loop, Reaction, StressResult
@@ -78,7 +79,7 @@ def _loop(loop: Loop, figures: list[str]) -> dict[str, Any]:
             for modality in corruptions(loop)
             if f"{loop.loop}-curves-{modality}" in figures
         ],
-        "modalities": lattice_modalities(loop),
+        "modalities": missing_modalities(loop),
         "lattice": lattice_rows(loop),
     }
 

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from plait.report import text
-from plait.results.stress import CAMERA, CLEAN, CLOSED, CORRUPTION, MISSING, Loop, Score
+from plait.results.stress import (
+    CAMERA,
+    CLEAN,
+    CLOSED,
+    CORRUPTION,
+    MISSING,
+    Contribution,
+    Loop,
+    Score,
+)
 
 # Under these the task itself is lost or another: success would not be robustness.
 LOSES_THE_TASK = ("empty", "other_instruction")
@@ -29,6 +38,16 @@ def corruptions(loop: Loop) -> dict[str, dict[str, list[Score]]]:
         condition = score.condition
         found.setdefault(condition.modality, {}).setdefault(condition.name, []).append(score)
     return {name: found[name] for name in sorted(found, key=_place)}
+
+
+def in_order(found: Sequence[Contribution]) -> list[Contribution]:
+    """Sort contributions as modalities are listed everywhere."""
+    return sorted(found, key=lambda each: _place(each.modality))
+
+
+def missing_modalities(loop: Loop) -> list[str]:
+    """Return the modalities that were missing in some condition."""
+    return sorted({n for s in of_kind(loop, MISSING) for n in s.condition.missing}, key=_place)
 
 
 def _place(modality: str) -> tuple[int, str]:

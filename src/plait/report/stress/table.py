@@ -14,6 +14,7 @@ from plait.report.stress.reading import (
     corruptions,
     interval_text,
     is_worse,
+    missing_modalities,
     missing_name,
     missing_scores,
     severities,
@@ -88,7 +89,7 @@ def _cell(score: Score | None, loop: Loop) -> dict[str, Any] | None:
 
 def lattice_rows(loop: Loop) -> list[dict[str, Any]]:
     """Return the subsets of modalities, all first: what is there, and what is left."""
-    modalities = sorted({name for s in missing_scores(loop) for name in s.condition.missing})
+    modalities = missing_modalities(loop)
     rows = []
     for score in (clean_of(loop), *missing_scores(loop)):
         gone = score.condition.missing
@@ -105,8 +106,3 @@ def lattice_rows(loop: Loop) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def lattice_modalities(loop: Loop) -> list[str]:
-    """Return the modalities of the lattice, in the order of its columns."""
-    return sorted({name for s in missing_scores(loop) for name in s.condition.missing})

@@ -4,7 +4,7 @@
     python benchmarks/objectives.py --data demos --env tabletop/touch --out outputs/objectives
 
 Every variant is aligned on all training episodes with every seed; a FiLM policy then starts from
-the towers and learns from a tenth of them. The first row starts from nothing. Numbers are means
+the towers and learns from three tenths of them. The first row starts from nothing. Numbers are means
 over the seeds with Student's 95 % interval. An interrupted call goes on in its folder; one process
 a core, one thread each.
 """
@@ -183,11 +183,11 @@ def main() -> None:
     parser.add_argument("--env", default="tabletop/touch")
     parser.add_argument("--out", default="outputs/objectives")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--align-steps", type=int, default=800)
+    parser.add_argument("--align-steps", type=int, default=600)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=800)
-    parser.add_argument("--fraction", type=float, default=0.1)
-    parser.add_argument("--scenes", type=int, default=100)
+    parser.add_argument("--fraction", type=float, default=0.3)
+    parser.add_argument("--scenes", type=int, default=80)
     parser.add_argument("--workers", type=int, default=None)
     options = parser.parse_args()
     names = [NOTHING, *VARIANTS]

@@ -1,4 +1,4 @@
-"""InfoNCE over all pairs and both directions, and a query of vision and text together for action.
+"""InfoNCE over all pairs and both directions; on request, vision and text together ask for action.
 
 Idea: of each pair, true partners are more alike than any other two in the batch. One instruction
 labels many frames; those are no negatives of one another in the pairs with text. The fused query
@@ -46,7 +46,7 @@ class InfoNceObjective(Objective):
         *,
         weights: Mapping[str, float] | None = None,
         repeats: str = "mask",
-        fused_weight: float = 1.0,
+        fused_weight: float = 0.0,
         initial_scale: float = 1 / 0.07,
         largest_scale: float = MAX_LOGIT_SCALE,
         ramp_steps: int = 0,

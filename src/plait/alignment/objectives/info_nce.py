@@ -1,4 +1,4 @@
-"""InfoNCE over all pairs and both directions; on request, vision and text together ask for action.
+"""InfoNCE over all pairs, both ways; on request, vision and text together ask for action.
 
 Idea: of each pair, true partners are more alike than any other two in the batch. One instruction
 labels many frames; those are no negatives of one another in the pairs with text. The fused query

@@ -4,9 +4,9 @@
     python benchmarks/objectives.py --data demos --env tabletop/touch --out outputs/objectives
 
 Every variant is aligned on all training episodes with every seed; a FiLM policy then starts from
-the towers and learns from three tenths of them. The first row starts from nothing. Numbers are means
-over the seeds with Student's 95 % interval. An interrupted call goes on in its folder; one process
-a core, one thread each.
+the towers and learns from three tenths of them. The first row starts from nothing. Numbers are
+means over the seeds with Student's 95 % interval. An interrupted call goes on in its folder; one
+process a core, one thread each.
 """
 
 import argparse

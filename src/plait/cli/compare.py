@@ -26,6 +26,9 @@ class Compare:
     """Shares of the demonstrations to learn from, separated by commas, e.g. 0.1,0.3,1."""
     align_steps: int | None = None
     """Optimiser steps of every alignment."""
+    robust: bool = False
+    """Train every strategy a second time, with dropout of modalities and cameras, learned tokens
+    for what is missing, and mildly corrupted images."""
     parts: Parts = field(default_factory=Parts)
     cameras: str | None = None
     """Cameras the policies see, separated by commas."""
@@ -66,6 +69,7 @@ class Compare:
             "fusions": names(self.fusion),
             "inits": names(self.init),
             "fractions": shares(self.fractions),
+            "has_robust": self.robust,
             "cameras": names(self.cameras),
             "num_seeds": self.seeds,
             "num_evaluation_episodes": self.episodes,

@@ -173,6 +173,7 @@ class PlayedJob(ABC):
             machine=describe_machine(),
             init=self.arm.init,
             train_fraction=self.arm.train_fraction,
+            robust=self.arm.robust,
         )
 
 

@@ -13,10 +13,17 @@ from typing import Any
 from plait.compare.budget import steps_within
 from plait.compare.features import encode_once
 from plait.compare.settings import Arm, CompareSettings, run_config
-from plait.config import Component, DataSpec, PolicyConfig
+from plait.config import Component, DataSpec, PolicyConfig, from_dict
 from plait.data.dataset import Demonstrations
 from plait.envs import make_env
-from plait.errors import DataError, OptionError, OutputError, ShapeError, UnknownNameError
+from plait.errors import (
+    DataError,
+    OptionError,
+    OutputError,
+    PlaitError,
+    ShapeError,
+    UnknownNameError,
+)
 from plait.policy import match_parameters, parameter_count
 from plait.results import write_text_atomically
 from plait.training.batches import describe_data
@@ -71,7 +78,7 @@ def make_plan(
     if saved is not None:
         num_steps = int(saved["num_steps"])
     elif budget_seconds is not None:
-        num_steps = steps_within(budget_seconds, settings, policies, data_path, data, num_workers)
+        num_steps = _steps_within(budget_seconds, settings, policies, data_path, data, num_workers)
     else:
         num_steps = settings.training.num_steps
     if saved is None:
@@ -79,6 +86,39 @@ def make_plan(
         write_text_atomically(out / PLAN_FILE, text + "\n")
     training = replace(settings.training, num_steps=num_steps)
     return Plan(replace(settings, training=training), data_path, data, policies)
+
+
+def _steps_within(
+    budget_seconds: float,
+    settings: CompareSettings,
+    policies: Mapping[str, PolicyConfig],
+    data_path: Path,
+    data: Demonstrations,
+    num_workers: int,
+) -> int:
+    """Return how many steps of every training fit into the budget, the robust ones included.
+
+    What n steps of one kind and m of the other take together, `1 / (1 / n + 1 / m)` steps of both
+    do. The controls are then in it twice, which leaves some time over.
+
+    Raises:
+        OptionError: If not even the warm-up fits.
+    """
+    rest = (data_path, data, num_workers)
+    num_steps = steps_within(budget_seconds, settings, policies, *rest)
+    if not settings.has_robust:
+        return num_steps
+    robust = replace(settings, training=replace(settings.training, robust=settings.robust))
+    with_tokens = {name: replace(p, missing_tokens=True) for name, p in policies.items()}
+    num_robust = steps_within(budget_seconds, robust, with_tokens, *rest)
+    num_steps = num_steps * num_robust // (num_steps + num_robust)
+    if num_steps <= settings.training.warmup_steps:
+        raise OptionError(
+            f"a budget of {budget_seconds:.0f} s is {num_steps} steps for every strategy with and "
+            f"without robust training, less than the warm-up of {settings.training.warmup_steps}; "
+            "give it more time"
+        )
+    return num_steps
 
 
 def match_sizes(settings: CompareSettings, spec: DataSpec) -> dict[str, PolicyConfig]:
@@ -141,6 +181,21 @@ def _wanted(
     return wanted
 
 
+def _as_of_now(saved: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Add the settings that an older Plait did not have: they were at what their defaults do."""
+    beside = {key: saved.get(key) for key in ("budget_seconds", "fingerprint")}
+    try:
+        num_steps = saved["training"]["num_steps"]
+        training = {**saved["training"], "num_steps": num_steps or 1}
+        settings = {key: value for key, value in saved.items() if key not in beside}
+        known = from_dict(CompareSettings, {**settings, "training": training})
+    except (KeyError, TypeError, PlaitError):
+        return saved  # of a newer Plait, or no settings at all; the difference will be named
+    filled: dict[str, Any] = json.loads(json.dumps(asdict(known)))
+    filled["training"]["num_steps"] = num_steps
+    return {**filled, **beside}
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
@@ -154,6 +209,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _refuse_other(out: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    saved = _as_of_now(saved)
     changed = [key for key in wanted if saved.get(key) != wanted[key]]
     if not changed:
         return

@@ -11,11 +11,13 @@ from plait.config import (
     Component,
     DataConfig,
     PolicyConfig,
+    RobustConfig,
     RunConfig,
     TrainingConfig,
 )
 from plait.errors import OptionError, UnknownNameError, require_at_least_one, require_seed
 from plait.results import NO_INIT
+from plait.training.dropout import EVERY
 from plait.types import LANGUAGE, VISION
 
 # Towers aligned on the comparison's own demonstrations; `aligned:NAME` names the objective.
@@ -42,6 +44,17 @@ CONTROLS: Mapping[str, tuple[str, ...]] = {
     "instruction_masked": (LANGUAGE,),
     "images_masked": (VISION,),
 }
+
+
+# What robust arms are trained with, besides learned tokens for what is missing. Of the corruptions,
+# those that hide no colour and move nothing: what the task is must stay to be seen.
+ROBUST = RobustConfig(
+    modality_dropout={EVERY: 0.15},
+    camera_dropout={EVERY: 0.15},
+    augmentation=tuple(
+        Component(name=name) for name in ("brightness", "gaussian_blur", "gaussian_noise")
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +89,8 @@ class CompareSettings:
             demonstrations), `aligned:OBJECTIVE`, or a folder of `plait align`.
         fractions: Shares of the training episodes; every arm is trained on each.
         alignment: How towers are aligned.
+        has_robust: Whether every strategy is trained a second time, robustly.
+        robust: How; those policies also have learned tokens for what is missing.
         has_controls: Whether the best strategy is trained again with a modality masked.
         num_seeds: Trainings per arm, with seeds `seed`, `seed + 1`, ...
         num_demonstrations: Episodes to record.
@@ -99,6 +114,8 @@ class CompareSettings:
     inits: tuple[str, ...] = (NO_INIT,)
     fractions: tuple[float, ...] = (1.0,)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
+    has_robust: bool = False
+    robust: RobustConfig = ROBUST
     has_controls: bool = True
     num_seeds: int = 1
     num_demonstrations: int = 8000
@@ -162,12 +179,16 @@ class CompareSettings:
                 )
 
     def arms(self) -> list["Arm"]:
-        """Return every row but the controls: strategies by start and share, and retrieval."""
+        """Return every row but the controls: strategies by start, share and training; retrieval."""
         arms = []
         for fraction in self.fractions:
             for init in self.inits:
                 names = self.fusions if objective_of(init) is None else (*self.fusions, RETRIEVAL)
-                arms += [Arm(fusion=name, init=init, train_fraction=fraction) for name in names]
+                plain = [Arm(fusion=name, init=init, train_fraction=fraction) for name in names]
+                arms += plain
+                if self.has_robust:
+                    # Retrieval predicts nothing, so there is nothing to train otherwise.
+                    arms += [replace(a, robust=True) for a in plain if a.fusion != RETRIEVAL]
         return arms
 
 
@@ -193,21 +214,25 @@ class Arm:
         control: None, or a key of `CONTROLS`.
         init: What its encoders start from.
         train_fraction: Share of the training episodes that it learns from.
+        robust: Whether it is trained for missing and noisy modalities.
     """
 
     fusion: str
     control: str | None = None
     init: str = NO_INIT
     train_fraction: float = 1.0
+    robust: bool = False
 
     @property
     def name(self) -> str:
-        """Name in tables: `film`, `film, aligned, 10% of the data`, `film, instruction masked`."""
+        """Name in tables: `film`, `film, aligned, 10% of the data`, `film, robust`."""
         parts = [self.fusion]
         if self.init != NO_INIT:
             parts.append(self.init if objective_of(self.init) else f"from {Path(self.init).name}")
         if self.train_fraction < 1:
             parts.append(f"{100 * self.train_fraction:g}% of the data")
+        if self.robust:
+            parts.append("robust")
         if self.control:
             parts.append(self.control.replace("_", " "))
         return ", ".join(parts)
@@ -227,10 +252,14 @@ def run_config(
     init: str = "",
 ) -> RunConfig:
     """Spell out one training of the comparison; `init` is the folder of its towers, if any."""
+    training = replace(settings.training, seed=seed)
+    if arm.robust:
+        training = replace(training, robust=settings.robust)
+        policy = replace(policy, missing_tokens=True)
     return RunConfig(
         data=_data_config(settings, data_path, arm.train_fraction),
         policy=policy,
-        training=replace(settings.training, seed=seed),
+        training=training,
         masked=CONTROLS[arm.control] if arm.control else (),
         init=init,
     )

@@ -117,7 +117,9 @@ def _plan(
     settings: CompareSettings, out: Path, num_workers: int, budget_seconds: float | None
 ) -> Plan:
     """Get the demonstrations, and settle everything that can go wrong before training."""
-    check_numbers(run_config(settings, Arm(fusion=""), settings.seed, "", settings.policy))
+    for is_robust in (False, True) if settings.has_robust else (False,):
+        arm = Arm(fusion="", robust=is_robust)
+        check_numbers(run_config(settings, arm, settings.seed, "", settings.policy))
     check_parts(settings.policy, settings.fusions)
     for init in settings.inits:
         if objective_of(init):

@@ -213,6 +213,7 @@ def _summarise(runs: Sequence[RunResult]) -> ArmSummary:
         holdout=_rate(held_out) if held_out else None,
         init=runs[0].init,
         train_fraction=runs[0].train_fraction,
+        robust=runs[0].robust,
     )
 
 
@@ -236,7 +237,8 @@ def _are_comparable(first: RunResult, second: RunResult) -> bool:
     if first.train_fraction != second.train_fraction:
         return False
     controls = [run.control for run in (first, second) if run.control is not None]
-    is_same_arm = (first.fusion, first.init) == (second.fusion, second.init)
+    kinds = [(run.fusion, run.init, run.robust) for run in (first, second)]
+    is_same_arm = kinds[0] == kinds[1]
     return not controls or (len(controls) == 1 and is_same_arm)
 
 

@@ -9,6 +9,7 @@ from math import ceil, log10, sqrt
 from statistics import NormalDist
 
 from plait.report import text
+from plait.report.robust import conclude_robust
 from plait.report.starts import conclude_starts, with_most_data
 from plait.report.style import controls, strategies
 from plait.report.views import find_pair
@@ -37,6 +38,7 @@ def conclude(comparison: Comparison) -> tuple[str, ...]:
     tied = _tied_with_best(comparison, ranked)
     sentences = _winner(comparison, ranked, tied)
     sentences += conclude_starts(comparison)
+    sentences += conclude_robust(comparison)
     for control in controls(comparison):
         sentences += _control(comparison, control)
     sentences += _not_above_controls(comparison, ranked)

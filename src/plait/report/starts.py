@@ -17,7 +17,7 @@ class Start:
     """One strategy with and without towers, on the same share of the demonstrations.
 
     Attributes:
-        fusion: Name of the strategy.
+        fusion: Name of the strategy, and whether it is trained robustly.
         train_fraction: Share of the demonstrations.
         without: From random weights.
         aligned: From towers.
@@ -61,14 +61,14 @@ def with_most_data(comparison: Comparison) -> list[ArmSummary]:
 def starts(comparison: Comparison) -> list[Start]:
     """Pair every policy that starts from towers with the same one that does not."""
     arms = strategies(comparison)
-    without = {(a.fusion, a.train_fraction): a for a in arms if a.init == NO_INIT}
+    without = {(trained(a), a.train_fraction): a for a in arms if a.init == NO_INIT}
     found = []
-    for arm in sorted(arms, key=lambda a: (a.fusion, a.init, a.train_fraction)):
-        other = without.get((arm.fusion, arm.train_fraction))
+    for arm in sorted(arms, key=lambda a: (trained(a), a.init, a.train_fraction)):
+        other = without.get((trained(arm), arm.train_fraction))
         if arm.init != NO_INIT and other is not None:
             pair = find_pair(comparison, arm.arm, other.arm)
             start = Start(
-                fusion=arm.fusion,
+                fusion=trained(arm),
                 train_fraction=arm.train_fraction,
                 without=other,
                 aligned=arm,
@@ -76,6 +76,11 @@ def starts(comparison: Comparison) -> list[Start]:
             )
             found.append(start)
     return found
+
+
+def trained(arm: ArmSummary) -> str:
+    """Name what is trained, whatever it starts and learns from: `film`, `film, robust`."""
+    return f"{arm.fusion}, robust" if arm.robust else arm.fusion
 
 
 def conclude_starts(comparison: Comparison) -> list[str]:

@@ -148,6 +148,7 @@ class RunResult:
         validation_action_error: Mean absolute error on held-out episodes, in action units.
         init: What its encoders started from; `none` for random weights.
         train_fraction: Share of the training episodes that were learned from.
+        robust: Whether it was trained for missing and noisy modalities.
     """
 
     arm: str
@@ -164,6 +165,7 @@ class RunResult:
     machine: Machine
     init: str = NO_INIT
     train_fraction: float = 1.0
+    robust: bool = False
     schema_version: int = SCHEMA_VERSION
 
 
@@ -191,6 +193,7 @@ class ArmSummary:
         holdout: Success on combinations never seen in training; None where not measured.
         init: What the encoders started from; `none` for random weights.
         train_fraction: Share of the training episodes that were learned from.
+        robust: Whether it was trained for missing and noisy modalities.
     """
 
     arm: str
@@ -206,6 +209,7 @@ class ArmSummary:
     holdout: Rate | None = None
     init: str = NO_INIT
     train_fraction: float = 1.0
+    robust: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

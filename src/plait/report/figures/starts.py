@@ -5,7 +5,7 @@ import math
 from plait.report import text
 from plait.report.figures.base import Figure, Json, chance_line, layout_of, plain_axis
 from plait.report.markup import plotly_text
-from plait.report.starts import has_starts, share_of_data
+from plait.report.starts import has_starts, share_of_data, trained
 from plait.report.style import CONTROL_COLOUR, NUM_COLOURS, strategies
 from plait.results import NO_INIT, ArmSummary, Comparison
 
@@ -23,12 +23,12 @@ def starts(comparison: Comparison) -> Figure | None:
         return None
     arms = strategies(comparison)
     shares = sorted({arm.train_fraction for arm in arms})
-    fusions = sorted({arm.fusion for arm in arms})
+    fusions = sorted({trained(arm) for arm in arms})
     inits = sorted({arm.init for arm in arms}, key=lambda init: (init != NO_INIT, init))
     data: list[Json] = []
     for fusion in fusions:
         for init in inits:
-            group = [arm for arm in arms if (arm.fusion, arm.init) == (fusion, init)]
+            group = [arm for arm in arms if (trained(arm), arm.init) == (fusion, init)]
             if group:
                 colour = f"var(--arm-{fusions.index(fusion) % NUM_COLOURS})"
                 dash = DASHES[inits.index(init) % len(DASHES)]
@@ -65,7 +65,7 @@ def _line(group: list[ArmSummary], colour: str, dash: str, shift: float) -> Json
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": plotly_text(f"{group[0].fusion}{start}"),
+        "name": plotly_text(f"{trained(group[0])}{start}"),
         "x": [math.log10(arm.train_fraction * shift) for arm in group],
         "y": [rate.rate for rate in rates],
         "error_y": {

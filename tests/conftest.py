@@ -1,6 +1,14 @@
 """Fixtures of more than one folder."""
 
 import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def denormals():
+    """Undo what a training sets for the whole process: hypothesis wants every float there is."""
+    yield
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")

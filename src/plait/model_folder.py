@@ -167,8 +167,10 @@ class ModelFolder:
                 )
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
-    """Write tensors under a temporary name, then rename.
+def save_tensors(
+    path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str], *, what: str
+) -> None:
+    """Write tensors under a temporary name, then rename; `what` they are, for messages.
 
     Raises:
         OutputError: If the folder cannot be written or the disk is full.
@@ -180,7 +182,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str,
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error}") from error
+        raise OutputError(f"cannot write the {what} {path}: {error}") from error
 
 
 def _save_encoder_files(encoder: Encoder, folder: Path) -> None:

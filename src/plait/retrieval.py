@@ -112,7 +112,7 @@ class RetrievalPolicy(nn.Module):
         self.aligner.save(folder / ALIGNER_FOLDER)
         library = {"keys": self.keys, "actions": self.actions, "mask": self.mask}
         tensors = {name: part.detach().cpu().contiguous() for name, part in library.items()}
-        save_tensors(folder / LIBRARY_FILE, tensors, {})
+        save_tensors(folder / LIBRARY_FILE, tensors, {}, what="library")
 
     @classmethod
     def load(cls, folder: Path | str) -> "RetrievalPolicy":

@@ -11,8 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from training_fakes import CONFIG, VALIDATION, batch_at, make_policy
 
+from plait import model_folder
 from plait.errors import CheckpointError, OutputError
-from plait.training import checkpoint as checkpoint_module
 from plait.training.interrupt import GracefulStop
 from plait.training.loop import CHECKPOINT_FILE, METRICS_FILE, TrainingInterruptedError, fit
 from plait.training.metrics import MetricsLog
@@ -213,7 +213,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
         file.write_bytes(b"half a file")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint_module, "save_file", fail)
+    monkeypatch.setattr(model_folder, "save_file", fail)
     with pytest.raises(OutputError, match=r"cannot write the checkpoint .*No space left on device"):
         fit(make_policy(), batch_at, CONFIG, folder=tmp_path)
     assert path.read_bytes() == before

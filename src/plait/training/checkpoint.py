@@ -71,7 +71,7 @@ class TrainingState:
             "config": json.dumps(asdict(config)),
             "position": json.dumps(asdict(position)),
         }
-        save_tensors(path, self._tensors(), header)
+        save_tensors(path, self._tensors(), header, what="checkpoint")
 
     def load(self, path: Path, config: TrainingConfig) -> Position:
         """Restore a checkpoint; without one, start at step 0.

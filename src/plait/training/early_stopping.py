@@ -59,7 +59,8 @@ class BestWeights:
         earlier = [point.score for point in curve if point.score is not None]
         if not earlier or score > max(earlier):
             state = self.module.state_dict()
-            save_tensors(self.path, {k: v.contiguous() for k, v in state.items()}, {})
+            tensors = {k: v.contiguous() for k, v in state.items()}
+            save_tensors(self.path, tensors, {}, what="best weights")
         return score
 
     def is_stale(self, curve: Sequence[CurvePoint]) -> bool:

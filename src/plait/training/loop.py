@@ -120,7 +120,8 @@ class Trainer:
                 f"(now {config.learning_rate}) or look for outliers in its actions"
             )
         self.accelerator.backward(loss.total)
-        self._balance(loss, index)
+        if isinstance(loss, PolicyLoss):
+            self._balance(loss, index)
         self.accelerator.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -93,7 +93,7 @@ def compare(
         jobs += controls
     results = add_pictures(jobs)
     comparison = Comparison(
-        title=f"Plait: {len(settings.fusions)} fusion strategies on {settings.env}",
+        title=f"Plait: {_strategies(len(settings.fusions))} on {settings.env}",
         command=command,
         env=settings.env,
         preset=preset,
@@ -111,6 +111,10 @@ def compare(
     save_result(out / RESULTS_FILE, comparison)
     write_report(out / RESULTS_FILE, out / REPORT_FILE)
     return comparison
+
+
+def _strategies(count: int) -> str:
+    return "one fusion strategy" if count == 1 else f"{count} fusion strategies"
 
 
 def _plan(

@@ -15,8 +15,10 @@ from plait.testing.fake import FAKE_DATA, fake_observation
 from plait.types import LANGUAGE, MODALITIES, PROPRIO, VISION
 
 
-def policy_of(fusion):
-    config = PolicyConfig(fusion=Component(name=fusion), width=24, action_horizon=3)
+def policy_of(fusion, *, missing_tokens):
+    config = PolicyConfig(
+        fusion=Component(name=fusion), width=24, action_horizon=3, missing_tokens=missing_tokens
+    )
     normalizer = Normalizer(proprio_dim=FAKE_DATA.proprio_dim, action_dim=FAKE_DATA.action_dim)
     return build_policy(config, FAKE_DATA, normalizer, seed=0)
 
@@ -30,9 +32,18 @@ def with_other_content(observation, modality):
     return replace(observation, proprio=other.proprio)
 
 
-@pytest.fixture(params=discovery.available(plait.fusion), scope="module")
+@pytest.fixture(
+    params=[
+        (fusion, learned)
+        for fusion in discovery.available(plait.fusion)
+        for learned in (False, True)
+    ],
+    ids=lambda each: f"{each[0]}{', learned tokens' if each[1] else ''}",
+    scope="module",
+)
 def policy(request):
-    return policy_of(request.param)
+    fusion, learned = request.param
+    return policy_of(fusion, missing_tokens=learned)
 
 
 @pytest.mark.parametrize("modality", MODALITIES)

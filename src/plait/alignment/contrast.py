@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch import distributed as dist
 
-from plait.alignment.pairs import BF16, PRECISIONS, Job, Pair, Tiling
+from plait.alignment.pairs import BF16, PRECISIONS, Cut, Job, Pair, Tiling
 from plait.alignment.products import matmul_precision
 from plait.alignment.tiles import Problem, Workspace
 from plait.errors import OptionError, PlaitError, ShapeError

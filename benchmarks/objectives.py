@@ -39,15 +39,19 @@ from plait.training.run import train
 
 VARIANTS: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
     # Name: objective, its options, and what else differs in the towers.
-    "info_nce": ("info_nce", {"repeats": "mask", "fused_weight": 1.0}, {}),
-    "info_nce, repeats kept": ("info_nce", {"repeats": "keep", "fused_weight": 1.0}, {}),
-    "info_nce, no fused query": ("info_nce", {"repeats": "mask", "fused_weight": 0.0}, {}),
-    "info_nce, neither (textbook)": ("info_nce", {"repeats": "keep", "fused_weight": 0.0}, {}),
+    "info_nce, fused query": ("info_nce", {"repeats": "mask", "fused_weight": 1.0}, {}),
+    "… repeats kept": ("info_nce", {"repeats": "keep", "fused_weight": 1.0}, {}),
+    "info_nce (default)": ("info_nce", {"repeats": "mask", "fused_weight": 0.0}, {}),
+    "… repeats kept (textbook)": ("info_nce", {"repeats": "keep", "fused_weight": 0.0}, {}),
     "sigmoid": ("sigmoid", {}, {}),
     "gram, with pairs": ("gram", {}, {}),
     "symile": ("symile", {}, {}),
-    "info_nce, shared projection": ("info_nce", {}, {"shares_projection": True}),
-    "info_nce, temperature ramp": ("info_nce", {"ramp_steps": 400}, {}),
+    "fused query, shared projection": (
+        "info_nce",
+        {"fused_weight": 1.0},
+        {"shares_projection": True},
+    ),
+    "fused query, temperature ramp": ("info_nce", {"fused_weight": 1.0, "ramp_steps": 400}, {}),
 }
 NOTHING = "no towers"
 COLUMNS = (

@@ -2,8 +2,8 @@
 
 Idea: of each pair, true partners are more alike than any other two in the batch. One instruction
 labels many frames; those are no negatives of one another in the pairs with text. The fused query
-asks vision and text together for the action, which is what a policy must do. When it loses: small
-batches, where there is little to tell apart.
+asks vision and text together for the action; on the tabletop it costs more than it gives
+(`docs/alignment.md`). When it loses: small batches, where there is little to tell apart.
 
 References: van den Oord et al., 2018 (InfoNCE); Radford et al., 2021 (CLIP).
 """

@@ -77,20 +77,33 @@ def build(kind: type[Any], component: Component, *arguments: object) -> Any:
         raise OptionError(f"cannot build {component.name}: {error}") from error
 
 
-def _load_own(name: str, base: type[T]) -> type[T]:
-    module_name, _, class_name = name.partition(":")
-    if not module_name or not class_name:
-        raise PlaitError(f"{name!r} names no class; write module:Class")
+def import_own(module_name: str, name: str) -> ModuleType:
+    """Import a module of the user's, also from the folder that the command is run in.
+
+    Args:
+        module_name: Module to import.
+        name: What the user asked for, for the message.
+
+    Raises:
+        PlaitError: If it cannot be imported.
+    """
     # A console script does not look for modules where it is run; its user expects it to.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        module = importlib.import_module(module_name)
+        return importlib.import_module(module_name)
     except ImportError as error:
         raise PlaitError(
             f"cannot import {module_name!r} for {name!r}: {error}. "
             "Run from the folder that holds the file, or install its package"
         ) from error
+
+
+def _load_own(name: str, base: type[T]) -> type[T]:
+    module_name, _, class_name = name.partition(":")
+    if not module_name or not class_name:
+        raise PlaitError(f"{name!r} names no class; write module:Class")
+    module = import_own(module_name, name)
     member = getattr(module, class_name, None)
     if not inspect.isclass(member):
         classes = [key for key, value in vars(module).items() if inspect.isclass(value)]

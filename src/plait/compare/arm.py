@@ -87,7 +87,7 @@ class PlayedJob(ABC):
     seed: int
     data_path: str
     folder: Path
-    towers: Path | None = None
+    towers: Path | None
 
     @property
     def title(self) -> str:
@@ -185,11 +185,10 @@ class ArmJob(PlayedJob):
         policy: The policy with the arm's fusion, already matched in size.
     """
 
-    policy: PolicyConfig | None = None
+    policy: PolicyConfig
 
     def obtain(self, report: Report) -> Obtained:
         """Train the policy."""
-        assert self.policy is not None
 
         def on_progress(progress: Progress) -> None:
             share = TRAINING_SHARE * progress.step / progress.num_steps
@@ -199,14 +198,19 @@ class ArmJob(PlayedJob):
         run = run_config(self.settings, self.arm, self.seed, self.data_path, self.policy, init)
         trained = train(run, self.folder, on_progress=on_progress)
         position, batch_size = trained.position, self.settings.training.batch_size
-        is_own = objective_of(self.arm.init) is not None and self.towers is not None
         return Obtained(
             trained.policy,
             position.curve,
-            position.seconds + (Towers(self.towers).seconds if is_own and self.towers else 0.0),
+            position.seconds + self._aligning_seconds(),
             batch_size * position.step / position.seconds,
             trained.validation,
         )
+
+    def _aligning_seconds(self) -> float:
+        """Return what the towers took; those that the user brought cost this comparison nothing."""
+        if self.towers is None or objective_of(self.arm.init) is None:
+            return 0.0
+        return Towers(self.towers).seconds
 
     def load_policy(self) -> Policy:
         """Read the trained policy."""

@@ -16,14 +16,12 @@ from plait.config import (
     TrainingConfig,
 )
 from plait.errors import OptionError, UnknownNameError, require_at_least_one, require_seed
-from plait.results import NO_INIT
+from plait.results import NO_INIT, RETRIEVAL
 from plait.training.dropout import EVERY
 from plait.types import LANGUAGE, VISION
 
 # Towers aligned on the comparison's own demonstrations; `aligned:NAME` names the objective.
 ALIGNED = "aligned"
-# The row of a policy that looks action chunks up with the towers instead of predicting them.
-RETRIEVAL = "retrieval"
 
 # The dearest first, so that no core waits long for the last run.
 FUSIONS = (

@@ -17,7 +17,6 @@ from plait.compare.gallery import add_pictures
 from plait.compare.plan import Plan, check_environment, make_plan
 from plait.compare.settings import (
     CONTROLS,
-    RETRIEVAL,
     Arm,
     CompareSettings,
     align_config,
@@ -33,6 +32,7 @@ from plait.policy import check_parts
 from plait.report import write_report
 from plait.results import (
     NO_INIT,
+    RETRIEVAL,
     Comparison,
     RunResult,
     describe_machine,

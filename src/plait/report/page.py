@@ -16,7 +16,7 @@ from plotly.offline import get_plotlyjs
 from plait.errors import DataError
 from plait.report import diagnostics, figures, markup, rollouts, text, views
 from plait.report.conclusions import conclude
-from plait.report.starts import RETRIEVAL, starts
+from plait.report.starts import starts
 from plait.report.style import (
     arm_styles,
     controls,
@@ -25,7 +25,7 @@ from plait.report.style import (
     outcome_order,
     strategies,
 )
-from plait.results import Comparison, RunResult, load_result, write_text_atomically
+from plait.results import RETRIEVAL, Comparison, RunResult, load_result, write_text_atomically
 
 RESULT_FILE = "result.json"
 TEMPLATES = "templates"

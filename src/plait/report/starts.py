@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from plait.report import text
 from plait.report.style import strategies
 from plait.report.views import find_pair
-from plait.results import NO_INIT, ArmSummary, Comparison, PairedComparison
-
-# The row of policies that look action chunks up instead of predicting them.
-RETRIEVAL = "retrieval"
+from plait.results import NO_INIT, RETRIEVAL, ArmSummary, Comparison, PairedComparison
 
 
 @dataclass(frozen=True, kw_only=True)

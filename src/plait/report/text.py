@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plait.results import PairedComparison, Rate
-from plait.results.alignment import RetrievalScore
+from plait.results.alignment import FactorRecall, RetrievalScore
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
@@ -20,7 +20,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def interval(rate: Rate | RetrievalScore) -> str:
+def interval(rate: Rate | RetrievalScore | FactorRecall) -> str:
     """Write the ends of an interval as `55.6–68.9%`."""
     return f"{100 * rate.low:.1f}{DASH}{100 * rate.high:.1f}%"
 

@@ -22,6 +22,8 @@ from plait.errors import DataError, OutputError, PlaitError
 SCHEMA_VERSION = 1
 # What `init` of a run says where its encoders started from random weights.
 NO_INIT = "none"
+# What `fusion` of a run says where action chunks are looked up instead of predicted.
+RETRIEVAL = "retrieval"
 PACKAGES = ("plait", "torch", "numpy", "mujoco", "gymnasium", "accelerate", "pyarrow")
 T = TypeVar("T")
 

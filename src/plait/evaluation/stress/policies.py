@@ -5,15 +5,13 @@ load_policy("my_module:make_policy")     # any callable that returns something t
 """
 
 import hashlib
-import importlib
-import os
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from plait.discovery import import_own
 from plait.errors import PlaitError, ShapeError
 from plait.execution import PredictsChunks, mask_modalities
 from plait.policy import Policy
@@ -28,18 +26,14 @@ class RefusedError(PlaitError):
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A policy whose every prediction is checked.
+class Wrapped:
+    """A policy around another one, of which it keeps cameras, window and horizon.
 
     Args:
         policy: Anything that predicts chunks.
-        name: What errors call it.
-        action_dim: Size of an action; not checked where None.
     """
 
     policy: PredictsChunks
-    name: str
-    action_dim: int | None = None
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -55,6 +49,19 @@ class Checked:
     def action_horizon(self) -> int:
         """Steps per action chunk."""
         return self.policy.action_horizon
+
+
+@dataclass(frozen=True)
+class Checked(Wrapped):
+    """A policy whose every prediction is checked.
+
+    Args:
+        name: What errors call it.
+        action_dim: Size of an action; not checked where None.
+    """
+
+    name: str
+    action_dim: int | None = None
 
     @property
     def image_size(self) -> int:
@@ -98,33 +105,16 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Withheld:
+class Withheld(Wrapped):
     """A policy from which modalities or cameras are withheld: masked, and blank besides.
 
     Args:
-        policy: Anything that predicts chunks.
         modalities: Withheld modalities.
         missing_cameras: Withheld cameras.
     """
 
-    policy: PredictsChunks
     modalities: tuple[str, ...] = ()
     missing_cameras: tuple[str, ...] = ()
-
-    @property
-    def cameras(self) -> tuple[str, ...]:
-        """Cameras it reads."""
-        return self.policy.cameras
-
-    @property
-    def observation_window(self) -> int:
-        """Past steps it sees."""
-        return self.policy.observation_window
-
-    @property
-    def action_horizon(self) -> int:
-        """Steps per action chunk."""
-        return self.policy.action_horizon
 
     def predict(self, observation: Observation) -> ActionChunk:
         """Predict from what is left."""
@@ -172,16 +162,7 @@ def policy_fingerprint(name: str) -> str:
 
 def _make_own(name: str) -> Any:
     module_name, _, function_name = name.partition(":")
-    # A console script does not look for modules where it is run; its user expects it to.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise PlaitError(
-            f"cannot import {module_name!r} for {name!r}: {error}. Run from the folder that holds "
-            "the file, or install its package"
-        ) from error
+    module = import_own(module_name, name)
     make = getattr(module, function_name, None)
     if not callable(make):
         raise PlaitError(f"{module_name} has no function {function_name!r} that makes a policy")

@@ -26,8 +26,7 @@ def factor_rows(measures: AlignmentMeasures) -> list[list[str]]:
 def _cells(each: FactorRecall | None) -> Sequence[str]:
     if each is None:
         return ABSENT
-    interval = f"{100 * each.low:.1f}{text.DASH}{100 * each.high:.1f}%"
-    return text.percent(each.recall), interval, text.percent(each.chance)
+    return text.percent(each.recall), text.interval(each), text.percent(each.chance)
 
 
 def factor_sentence(measures: AlignmentMeasures) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from plait.envs.tabletop.env import TabletopEnv
 from plait.envs.tabletop.model import HIDDEN_GROUP
 from plait.envs.tabletop.primitives import meet_box, meet_cylinder, meet_sphere
+from plait.envs.tabletop.raycast import FIELD_OF_VIEW_RAD
 from plait.envs.tabletop.scene import COLOURS, TABLE_X, TABLE_Y
 
 SIZE = 24
@@ -180,7 +181,7 @@ def test_a_raised_hand_casts_a_paler_shadow_further_away():
 def test_rays_leave_through_the_middle_of_each_pixel():
     env = playing("touch", 0)
     view, _ = env._now()[2].view("wrist", 4)
-    half = np.tan(1.30 / 2)
+    half = np.tan(FIELD_OF_VIEW_RAD["wrist"] / 2)
     assert view.half == pytest.approx(half)
     rows = (view.rays / half).T.reshape(4, 4, 3)
     assert rows[0, :, 0].tolist() == pytest.approx([-0.75, -0.25, 0.25, 0.75])  # left to right
@@ -205,3 +206,14 @@ def test_the_table_is_met_where_mujoco_meets_it(camera):
         assert backdrop.places[1:3, pixel] == pytest.approx([x, y], abs=1e-9)
         if abs(x) < TABLE_X and abs(y) < TABLE_Y:
             assert backdrop.places[0, pixel] == pytest.approx(x * x + y * y)
+
+
+def test_the_wrist_camera_sees_nearly_all_objects_from_where_the_hand_starts():
+    inside = []
+    for seed in range(60):
+        env = playing("touch", seed)
+        view, _ = env._now()[2].view("wrist", 64)
+        places = np.array([env.world.position(k) for k in range(env.world.num_objects)])
+        x, y, back = ((places - view.origin) @ view.rotation).T
+        inside.extend((np.maximum(abs(x), abs(y)) < -view.half * back).tolist())
+    assert np.mean(inside) > 0.97

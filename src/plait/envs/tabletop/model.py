@@ -62,7 +62,7 @@ _HAND = """
       <geom class="hand" type="box" size="0.017 0.050 0.011" pos="0 0 0.070"/>
       <geom class="hand" type="cylinder" size="0.013 0.03" pos="0 0 0.11" rgba="0.55 0.57 0.6 1"
             contype="0" conaffinity="0"/>
-      <camera name="wrist" pos="-0.075 0 0.09" xyaxes="0 -1 0 0.866 0 0.5"/>
+      <camera name="wrist" pos="-0.075 0 0.09" xyaxes="0 -1 0 0.985 0 0.174"/>
       <body name="left" gravcomp="1" childclass="finger">
         <joint name="left" axis="0 1 0"/>
         <geom size="0.010 0.006 0.034" pos="0 0.006 0.026" rgba="0.86 0.87 0.89 1"/>

@@ -44,14 +44,26 @@ CONTROLS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-# What robust arms are trained with, besides learned tokens for what is missing. Of the corruptions,
-# those that hide no colour and move nothing: what the task is must stay to be seen.
+# What robust arms are trained with, besides learned tokens for what is missing. Noise of single
+# pixels, late and frozen images are left out: they show how far robustness carries.
 ROBUST = RobustConfig(
-    modality_dropout={EVERY: 0.15},
-    camera_dropout={EVERY: 0.15},
+    modality_dropout={EVERY: 0.1},
+    camera_dropout={EVERY: 0.25},
     augmentation=tuple(
-        Component(name=name) for name in ("brightness", "gaussian_blur", "gaussian_noise")
+        Component(name=name)
+        for name in (
+            "brightness",
+            "contrast",
+            "gaussian_blur",
+            "gaussian_noise",
+            "jpeg",
+            "occlusion",
+            "camera_shift",
+            "camera_rotation",
+        )
     ),
+    augmentation_probability=0.4,
+    augmentation_severity=3,
 )
 
 

@@ -7,7 +7,6 @@ import pytest
 from plait.envs.tabletop.env import TabletopEnv
 from plait.envs.tabletop.model import HIDDEN_GROUP
 from plait.envs.tabletop.primitives import meet_box, meet_cylinder, meet_sphere
-from plait.envs.tabletop.raycast import FIELD_OF_VIEW_RAD
 from plait.envs.tabletop.scene import COLOURS, TABLE_X, TABLE_Y
 
 SIZE = 24
@@ -181,7 +180,7 @@ def test_a_raised_hand_casts_a_paler_shadow_further_away():
 def test_rays_leave_through_the_middle_of_each_pixel():
     env = playing("touch", 0)
     view, _ = env._now()[2].view("wrist", 4)
-    half = np.tan(FIELD_OF_VIEW_RAD["wrist"] / 2)
+    half = np.tan(1.90 / 2)
     assert view.half == pytest.approx(half)
     rows = (view.rays / half).T.reshape(4, 4, 3)
     assert rows[0, :, 0].tolist() == pytest.approx([-0.75, -0.25, 0.25, 0.75])  # left to right

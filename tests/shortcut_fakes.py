@@ -4,7 +4,7 @@ import numpy as np
 
 from plait.data.dataset import Demonstrations
 from plait.data.episode import EpisodeData
-from plait.data.lerobot_writer import LeRobotWriter
+from plait.data.lerobot.writer import LeRobotWriter
 
 SIZE, LENGTH = 16, 3
 TEXTS = ("go left", "go right")

@@ -9,7 +9,7 @@ import pytest
 
 from plait.cli import main
 from plait.data.episode import EpisodeData
-from plait.data.lerobot_writer import LeRobotWriter
+from plait.data.lerobot.writer import LeRobotWriter
 
 SMALL = ["--steps", "2", "--episodes", "1", "--demonstrations", "4", "--workers", "1"]
 

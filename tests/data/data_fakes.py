@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from plait.data.episode import EpisodeData
-from plait.data.lerobot_reader import LeRobotReader
-from plait.data.lerobot_writer import LeRobotWriter
+from plait.data.lerobot.reader import LeRobotReader
+from plait.data.lerobot.writer import LeRobotWriter
 
 INFO = "meta/info.json"
 DATA = "data/chunk-000/file-000.parquet"

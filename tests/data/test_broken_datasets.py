@@ -20,7 +20,7 @@ from data_fakes import (
     write_dataset,
 )
 
-from plait.data.lerobot_writer import LeRobotWriter
+from plait.data.lerobot.writer import LeRobotWriter
 from plait.errors import DataError
 
 VIDEO = "videos/observation.images.base/chunk-000/file-000.mp4"

@@ -10,7 +10,7 @@ import torch
 from data_fakes import edit_table, make_episode, write_dataset
 
 from plait.data.dataset import Demonstrations
-from plait.data.lerobot_writer import LeRobotWriter
+from plait.data.lerobot.writer import LeRobotWriter
 from plait.errors import DataError, OptionError, UnknownNameError
 
 REAL = Path(__file__).parent / "fixtures" / "g1_two_episodes"

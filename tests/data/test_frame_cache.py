@@ -25,8 +25,8 @@ from data_fakes import (
 
 from plait.data import files, frame_cache
 from plait.data.frame_cache import open_frames
-from plait.data.lerobot_reader import LeRobotReader
-from plait.data.lerobot_writer import LeRobotWriter
+from plait.data.lerobot.reader import LeRobotReader
+from plait.data.lerobot.writer import LeRobotWriter
 from plait.data.process_map import process_map
 from plait.errors import DataError, OutputError, PlaitError
 

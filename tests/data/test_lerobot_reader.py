@@ -22,8 +22,8 @@ from data_fakes import (
     write_dataset,
 )
 
-from plait.data.lerobot_reader import LeRobotReader
-from plait.data.lerobot_writer import LeRobotWriter
+from plait.data.lerobot.reader import LeRobotReader
+from plait.data.lerobot.writer import LeRobotWriter
 from plait.errors import DataError
 
 REAL = Path(__file__).parent / "fixtures" / "g1_two_episodes"

@@ -21,11 +21,11 @@ from data_fakes import (
     write_dataset,
 )
 
-from plait.data import lerobot_writer
 from plait.data.episode import decode_image
-from plait.data.lerobot_format import channel_histogram, column_stats, histogram_stats
-from plait.data.lerobot_reader import LeRobotReader
-from plait.data.lerobot_writer import MARKER, LeRobotWriter
+from plait.data.lerobot import writer as lerobot_writer
+from plait.data.lerobot.format import channel_histogram, column_stats, histogram_stats
+from plait.data.lerobot.reader import LeRobotReader
+from plait.data.lerobot.writer import MARKER, LeRobotWriter
 from plait.errors import DataError, OptionError, OutputError
 
 DATA = "data/chunk-000/file-000.parquet"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from data_fakes import Episodes, full_disk, make_episode, tree
 
-from plait.data import lerobot_writer
 from plait.data import process_map as process_map_module
 from plait.data import record as record_module
-from plait.data.lerobot_reader import LeRobotReader
+from plait.data.lerobot import writer as lerobot_writer
+from plait.data.lerobot.reader import LeRobotReader
 from plait.data.process_map import process_map
 from plait.data.record import Recording, record
 from plait.errors import DataError, OptionError, OutputError, PlaitError

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from plait.data.episode import EpisodeData
-from plait.data.lerobot_writer import LeRobotWriter
+from plait.data.lerobot.writer import LeRobotWriter
 from plait.envs import make_env
 from plait.envs.tabletop.expert import Expert
 from plait.envs.tabletop.rules import Referee

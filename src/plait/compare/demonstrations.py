@@ -8,7 +8,7 @@ from plait.compare.console import progress_bar
 from plait.compare.settings import CompareSettings
 from plait.compare.workers import worker_count
 from plait.data.dataset import Demonstrations
-from plait.data.lerobot_format import INFO_FILE
+from plait.data.lerobot.format import INFO_FILE
 from plait.data.record import Recording, record
 from plait.envs import make_env
 from plait.envs.demonstrate import ExpertEpisodes

@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from plait.data.chunking import chunk_indices, window_indices
 from plait.data.frame_cache import frames_key, open_frames
-from plait.data.lerobot_reader import LeRobotReader
+from plait.data.lerobot.reader import LeRobotReader
 from plait.data.normalize import NormStats
 from plait.errors import DataError, OptionError, UnknownNameError, require_at_least_one
 from plait.types import ActionChunk, Batch, Observation

@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int64, Shaped, UInt8
 from numpy import ndarray
 from PIL import Image
 
-from plait.data.lerobot_format import ACTION, STATE, channel_histogram
+from plait.data.lerobot.format import ACTION, STATE, channel_histogram
 from plait.errors import DataError
 
 # Frames counted for the statistics of an episode's images; they change slowly within one.

@@ -18,7 +18,7 @@ from numpy.typing import DTypeLike
 from PIL import Image
 
 from plait.data.files import locked, reason, whole_file
-from plait.data.lerobot_reader import LeRobotReader
+from plait.data.lerobot.reader import LeRobotReader
 from plait.errors import DataError, OutputError
 
 # Stands for the array's layout and for the resize mode (box: the mean of the area of a pixel).

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from plait.data.episode import EncodedEpisode, EpisodeData
 from plait.data.files import beside, claim_folder, output_errors, refuse_existing
-from plait.data.lerobot_writer import LeRobotWriter
+from plait.data.lerobot.writer import LeRobotWriter
 from plait.data.process_map import process_map
 from plait.data.shards import count_episodes, read_shard, write_shard
 from plait.errors import DataError, OptionError, OutputError

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Int64
 from numpy import ndarray
 
 from plait.data.files import beside, reason
-from plait.data.lerobot_format import ACTION, INFO_FILE, STATE, TASKS_FILE
+from plait.data.lerobot.format import ACTION, INFO_FILE, STATE, TASKS_FILE
 from plait.errors import DataError
 
 A_DATASET = "a LeRobot v3.0 dataset (a folder with meta/info.json)"

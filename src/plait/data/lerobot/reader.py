@@ -18,7 +18,7 @@ from jaxtyping import Float32, Int64, UInt8
 from numpy import ndarray
 
 from plait.data.episode import decode_image
-from plait.data.lerobot_checks import (
+from plait.data.lerobot.checks import (
     COPY_AGAIN,
     EpisodeTable,
     damaged,
@@ -30,7 +30,7 @@ from plait.data.lerobot_checks import (
     read_tasks,
     refuse_nan,
 )
-from plait.data.lerobot_format import ACTION, IMAGE_PREFIX, INFO_FILE, STATE
+from plait.data.lerobot.format import ACTION, IMAGE_PREFIX, INFO_FILE, STATE
 from plait.data.video import read_video
 from plait.errors import DataError
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from plait.data.lerobot_format import (
+from plait.data.lerobot.format import (
     DATA_PATH,
     EPISODES_PATH,
     FILES_PER_CHUNK,

@@ -22,7 +22,7 @@ from plait.data.files import (
     refuse_existing,
     sync_folder,
 )
-from plait.data.lerobot_format import (
+from plait.data.lerobot.format import (
     DATA_PATH,
     FILES_PER_CHUNK,
     IMAGE_PREFIX,
@@ -32,7 +32,7 @@ from plait.data.lerobot_format import (
     describe_features,
     histogram_stats,
 )
-from plait.data.lerobot_metadata import write_episodes, write_info, write_stats, write_tasks
+from plait.data.lerobot.metadata import write_episodes, write_info, write_stats, write_tasks
 from plait.data.video import VideoWriter
 from plait.errors import DataError, OptionError, PlaitError
 

@@ -1,6 +1,7 @@
 """The page, the tables and the sentences of a stress test, from numbers made by hand."""
 
 import io
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from plait.results import DatasetSummary, Machine, Rate, load_result, save_resul
 from plait.results.stress import (
     Condition,
     Contribution,
+    Kept,
     Listening,
     Loop,
     Reaction,
@@ -54,6 +56,10 @@ def robustness(name, modality, relative, effective=None):
     )
 
 
+def kept(modality, value, half=0.1):
+    return Kept(modality=modality, value=value, low=value - half, high=value + half)
+
+
 def contributions(*values):
     return tuple(
         Contribution(modality=name, value=value, low=value - 0.1, high=value + 0.1)
@@ -84,6 +90,7 @@ def closed_loop():
             robustness("other_instruction", "language", 0.1),
             robustness("proprio_noise", "proprio", 0.97),
         ),
+        kept=(kept("proprio", 0.97), kept("vision", 0.6)),
         contributions=contributions(0.35, 0.02, 0.53),
     )
 
@@ -97,6 +104,7 @@ def open_loop():
             score(corrupted("jpeg", "vision", 5), 0.2, 0.1, half=0.01),
         ),
         robustness=(robustness("jpeg", "vision", 0.5),),
+        kept=(kept("vision", 0.5),),
         perceptual=contributions(0.4, 0.0, 0.6),
         trivial=0.3,
     )
@@ -160,9 +168,31 @@ def test_a_saved_result_comes_back_the_same(tmp_path):
 
 def test_the_first_finding_names_the_weakest_modality():
     first = conclude_stress(made())[0]
-    assert first.startswith("Weakest is vision: over its corruptions the policy keeps 60.0%")
-    assert "proprio 97.0%" in first
+    assert first.startswith(
+        "Weakest is vision: over its corruptions the policy keeps 60.0% (50.0% to 70.0%) of its "
+    )
+    assert "proprio 97.0% (87.0% to 107.0%)" in first
+    assert "choice of scenes" in first
     assert "language" not in first  # other_instruction loses the task, and typos were refused
+
+
+def test_weakest_is_said_with_reserve_where_intervals_overlap():
+    close = replace(open_loop(), kept=(kept("vision", 0.9), kept("proprio", 0.85)))
+    found = conclude_stress(made(closed=None, listening=None, open=close))[0]
+    assert found.startswith("On demonstrations, weakest, though intervals overlap, is proprio:")
+    assert "choice of episodes" in found
+
+
+def test_a_result_from_before_averages_had_intervals_still_has_a_page(tmp_path):
+    page_of(made(), tmp_path)
+    old = json.loads((tmp_path / "results.json").read_text())
+    for loop in ("closed", "open"):
+        del old[loop]["kept"]
+    (tmp_path / "results.json").write_text(json.dumps(old))
+    assert load_result(tmp_path / "results.json", StressResult).closed.kept == ()
+    page = read_page(write_stress_report(tmp_path / "results.json", tmp_path / "report.html"))
+    assert page.row("closed", "jpeg")
+    assert "Weakest" not in page.text
 
 
 def test_findings_say_how_bad_it_gets_and_how_well_it_listens():

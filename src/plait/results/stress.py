@@ -18,6 +18,8 @@ SWAPPED = "swapped"
 PARAPHRASED = "paraphrased"
 # How an episode ends in which the policy was given another instruction than the scene's own.
 INSTRUCTED, ORIGINAL, NEITHER = "instructed", "original", "neither"
+# Corruptions that take the task away: success under them is no robustness.
+LOSES_THE_TASK = ("empty", "other_instruction")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +141,19 @@ class Contribution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Mean relative robustness over a modality's corruptions that leave the task to be known.
+
+    Its 95 % bootstrap interval is over scenes or episodes, for these corruptions.
+    """
+
+    modality: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Loop:
     """All that was found in closed loop, or on demonstrations.
 
@@ -147,6 +162,7 @@ class Loop:
         num_units: Scenes or held-out episodes.
         scores: One a condition, the clean one first.
         robustness: One a corruption.
+        kept: One a modality; empty where no average can be given an interval.
         contributions: Shapley values of the modalities over all subsets: shares of the success
             rate, or by how much the modality lowers the action error; empty where not all subsets
             could be judged.
@@ -158,6 +174,7 @@ class Loop:
     num_units: int
     scores: tuple[Score, ...]
     robustness: tuple[Robustness, ...] = ()
+    kept: tuple[Kept, ...] = ()
     contributions: tuple[Contribution, ...] = ()
     perceptual: tuple[Contribution, ...] = ()
     trivial: float | None = None

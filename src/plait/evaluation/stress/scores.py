@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from plait.evaluation.statistics import paired_difference_interval, wilson
+from plait.evaluation.stress.averages import kept_by_modality
 from plait.evaluation.stress.contributions import (
     SUBSET,
     contribution,
@@ -61,6 +62,7 @@ def summarise_loop(
         num_units=len(clean.units),
         scores=scores,
         robustness=tuple(robustness(scores, trivial, reference)),
+        kept=tuple(kept_by_modality(cells, trivial)),
         contributions=tuple(contributions(cells)),
         perceptual=tuple(_perceptual(cells, trivial)),
         trivial=trivial,

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from plait.report import text
 from plait.report.stress.reading import (
-    LOSES_THE_TASK,
     change_text,
     clean_of,
     interval_text,
@@ -12,13 +11,14 @@ from plait.report.stress.reading import (
     missing_name,
     missing_scores,
     of_kind,
-    relative,
     value_text,
 )
 from plait.results.stress import (
     CLOSED,
     CORRUPTION,
+    LOSES_THE_TASK,
     MISSING,
+    Kept,
     Listening,
     Loop,
     Reaction,
@@ -56,19 +56,26 @@ def _clean(loop: Loop) -> str:
 
 def _weakest(loop: Loop) -> list[str]:
     """Name the modality whose corruptions hurt most, with all the others beside it."""
-    kept = sorted(relative(loop).items(), key=lambda item: item[1])
+    kept = sorted(loop.kept, key=lambda each: each.value)
     if len(kept) < 2:
         return []
-    of = "success" if loop.loop == CLOSED else "skill"
-    start = "Weakest" if loop.loop == CLOSED else "On demonstrations, weakest"
-    (weakest, share), *others = kept
-    if share > 1 - 1e-9:
+    closed = loop.loop == CLOSED
+    of, units = ("success", "scenes") if closed else ("skill", "episodes")
+    weakest, *others = kept
+    if weakest.value > 1 - 1e-9:
         return [f"No modality's corruptions cost any {of}, on average."]
-    rest = text.listing([f"{name} {text.percent(value)}" for name, value in others])
+    start = "Weakest" if closed else "On demonstrations, weakest"
+    unsettled = "" if weakest.high < others[0].low else ", though intervals overlap,"
+    rest = text.listing([f"{each.modality} {_kept(each)}" for each in others])
     return [
-        f"{start} is {weakest}: over its corruptions the policy keeps {text.percent(share)} of its "
-        f"clean {of} on average, by the area under the severity curve; {rest}."
+        f"{start}{unsettled} is {weakest.modality}: over its corruptions the policy keeps "
+        f"{_kept(weakest)} of its clean {of} on average, by the area under the severity curve; "
+        f"{rest}. The intervals cover the choice of {units}, not that of corruptions."
     ]
+
+
+def _kept(each: Kept) -> str:
+    return f"{text.percent(each.value)} ({text.percent(each.low)} to {text.percent(each.high)})"
 
 
 def _worst(loop: Loop) -> list[str]:

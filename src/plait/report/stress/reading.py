@@ -1,7 +1,6 @@
 """How the scores of a stress test are read, the same for page, terminal and sentences."""
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from plait.report import text
 from plait.results.stress import (
@@ -15,8 +14,6 @@ from plait.results.stress import (
     Score,
 )
 
-# Under these the task itself is lost or another: success would not be robustness.
-LOSES_THE_TASK = ("empty", "other_instruction")
 MODALITIES = ("vision", "language", "proprio", "action")
 MEASURES = {"closed": "success", "open": "action error"}
 
@@ -58,15 +55,6 @@ def _place(modality: str) -> tuple[int, str]:
 def severities(loop: Loop) -> list[int]:
     """Return the severities that were played."""
     return sorted({score.condition.severity for score in of_kind(loop, CORRUPTION)})
-
-
-def relative(loop: Loop) -> dict[str, float]:
-    """Return the mean relative robustness of each modality, over corruptions that keep the task."""
-    groups: dict[str, list[float]] = {}
-    for each in loop.robustness:
-        if each.relative is not None and each.name not in LOSES_THE_TASK:
-            groups.setdefault(each.modality, []).append(each.relative)
-    return {modality: fmean(values) for modality, values in groups.items()}
 
 
 def share(score: Score, loop: Loop) -> float:

@@ -46,9 +46,9 @@ def count_decodings(monkeypatch):
     calls = []
     frames = LeRobotReader.frames
 
-    def counting(reader, camera):
+    def counting(reader, camera, size):
         calls.append(camera)
-        return frames(reader, camera)
+        return frames(reader, camera, size)
 
     monkeypatch.setattr(LeRobotReader, "frames", counting)
     return calls
@@ -237,11 +237,11 @@ def test_the_second_of_two_waits_for_the_first(tmp_path, monkeypatch):
     frames = LeRobotReader.frames
     calls = []
 
-    def slow(reader, camera):
+    def slow(reader, camera, size):
         calls.append(camera)
         started.set()
         assert go_on.wait(timeout=20)
-        return frames(reader, camera)
+        return frames(reader, camera, size)
 
     monkeypatch.setattr(LeRobotReader, "frames", slow)
     results = []
@@ -267,10 +267,10 @@ def open_slowly(folder):
     """Decode in a process of its own, leaving a file behind for every decoding."""
     frames = LeRobotReader.frames
 
-    def slow(reader, camera):
+    def slow(reader, camera, size):
         (folder / f"decoded-{os.getpid()}").touch()
         time.sleep(0.5)
-        return frames(reader, camera)
+        return frames(reader, camera, size)
 
     LeRobotReader.frames = slow
     found = open_frames(LeRobotReader.open(folder / "set"), "base", 8)

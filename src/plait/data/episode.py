@@ -117,10 +117,19 @@ def encode_png(frame: UInt8[ndarray, "height width_px 3"]) -> bytes:
     return buffer.getvalue()
 
 
-def decode_image(content: bytes) -> UInt8[ndarray, "height width_px 3"]:
+def decode_image(
+    content: bytes, size: tuple[int, int] | None = None
+) -> UInt8[ndarray, "height width_px 3"]:
     """Decode an image file, PNG or JPEG, to RGB.
+
+    Args:
+        content: The file.
+        size: Height and width in pixels to average down to; as recorded where None.
 
     Raises:
         OSError: If the content is no whole image.
     """
-    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    image = Image.open(io.BytesIO(content)).convert("RGB")
+    if size is not None and size != (image.height, image.width):
+        image = image.resize((size[1], size[0]), Image.Resampling.BOX)
+    return np.asarray(image)

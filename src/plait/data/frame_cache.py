@@ -15,14 +15,14 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 from numpy.typing import DTypeLike
-from PIL import Image
 
 from plait.data.files import locked, reason, whole_file
 from plait.data.lerobot.reader import LeRobotReader
 from plait.errors import DataError, OutputError
 
-# Stands for the array's layout and for the resize mode (box: the mean of the area of a pixel).
-LAYOUT_VERSION = "1"
+# Stands for the array's layout and for the resize mode (the mean over the area of a pixel; 1 took
+# that of a video from its frames in RGB, 2 from the decoder's own planes).
+LAYOUT_VERSION = "2"
 CACHE_FOLDER = ".plait_cache"
 PROGRESS_INTERVAL = 256
 KEY_LENGTH = 16
@@ -156,21 +156,14 @@ def _write_frames(
     file: IO[bytes],
     on_progress: Progress | None,
 ) -> int:
-    height, width = shape[2:]
+    height, width_px = shape[2:]
     count = 0
-    for frame in reader.frames(camera):
-        if frame.shape[:2] != (height, width):
-            frame = _resized(frame, height, width)
+    for frame in reader.frames(camera, (height, width_px)):
         file.write(np.ascontiguousarray(frame.transpose(2, 0, 1)).data)
         count += 1
         if on_progress is not None and (count % PROGRESS_INTERVAL == 0 or count == shape[0]):
             on_progress(count, shape[0])
     return count
-
-
-def _resized(frame: ndarray, height: int, width: int) -> ndarray:
-    """Average over the area of each new pixel."""
-    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX))
 
 
 def _remove_outdated(path: Path, prefix: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from numpy import ndarray
 
@@ -79,8 +80,14 @@ class VideoWriter:
             raise OutputError(f"cannot write the video {self.path}: {error}") from error
 
 
-def read_video(path: Path) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
+def read_video(
+    path: Path, size: tuple[int, int] | None = None
+) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
     """Decode a file from its beginning, frame by frame.
+
+    Args:
+        path: The file.
+        size: Height and width in pixels to average down to; as recorded where None.
 
     Raises:
         DataError: If the file is missing or damaged.
@@ -91,8 +98,22 @@ def read_video(path: Path) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
+            reformatter = VideoReformatter()
             for frame in container.decode(stream):
-                yield np.asarray(frame.to_ndarray(format="rgb24"))
+                yield _picture(frame, size, reformatter)
     except (av.error.FFmpegError, IndexError) as error:
         todo = "Copy or record the dataset again"
         raise DataError(path, f"cannot be decoded ({error})", "a whole video", todo) from error
+
+
+def _picture(
+    frame: "av.VideoFrame", size: tuple[int, int] | None, reformatter: VideoReformatter
+) -> UInt8[ndarray, "height width_px 3"]:
+    """Convert a decoded frame to RGB, as LeRobot does where the size stays."""
+    if size is None or size == (frame.height, frame.width):
+        return np.asarray(reformatter.reformat(frame, format="rgb24").to_ndarray())
+    height, width_px = size
+    # Averaging the decoder's own planes and converting the few pixels that are left is five times
+    # as fast as the other order, and nearer to exact arithmetic: rgb24 is about one level too dark.
+    small = reformatter.reformat(frame, width_px, height, "gbrp", interpolation="AREA")
+    return np.asarray(small.to_ndarray())

@@ -7,7 +7,7 @@ Paths come from the templates in `info.json`, never from a guess.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +175,14 @@ class LeRobotReader:
         places = {"video_key": key, "chunk_index": chunk, "file_index": file}
         return fill_template(self.root, template, **places)
 
-    def frames(self, camera: str) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
+    def frames(
+        self, camera: str, size: tuple[int, int] | None = None
+    ) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
         """Decode every frame of a camera, in the order of the steps.
+
+        Args:
+            camera: Which camera.
+            size: Height and width in pixels to average down to; as recorded where None.
 
         Raises:
             DataError: If a file is missing or damaged, or has too few frames.
@@ -185,14 +191,17 @@ class LeRobotReader:
         if feature["dtype"] == "image":
             with ThreadPoolExecutor(max_workers=2) as pool:
                 for path in self.data_files:
-                    yield from _embedded_images(path, key, pool)
+                    yield from _embedded_images(path, key, size, pool)
             return
         for (chunk, file), indices in self.episodes.files(f"videos/{key}").items():
-            yield from self._video_frames(key, self._video_path(key, chunk, file), indices)
+            path = self._video_path(key, chunk, file)
+            yield from self._video_frames(key, path, size, indices)
 
-    def _video_frames(self, key: str, path: Path, indices: list[int]) -> Iterator[ndarray]:
+    def _video_frames(
+        self, key: str, path: Path, size: tuple[int, int] | None, indices: list[int]
+    ) -> Iterator[ndarray]:
         """Decode the frames of some episodes from the file they share."""
-        frames = read_video(path)
+        frames = read_video(path, size)
         position = 0
         for index in indices:
             start = self._first_frame(key, index)
@@ -217,7 +226,9 @@ def _is_depth(feature: dict[str, Any]) -> bool:
     return bool(info.get("is_depth_map") or info.get("video.is_depth_map"))
 
 
-def _embedded_images(path: Path, key: str, pool: ThreadPoolExecutor) -> Iterator[ndarray]:
+def _embedded_images(
+    path: Path, key: str, size: tuple[int, int] | None, pool: ThreadPoolExecutor
+) -> Iterator[ndarray]:
     """Decode the images in one parquet file; decompression leaves the interpreter's lock."""
     row = 0
     try:
@@ -228,7 +239,7 @@ def _embedded_images(path: Path, key: str, pool: ThreadPoolExecutor) -> Iterator
                 contents = batch.column(0).field("bytes").to_pylist()
                 starts = range(0, len(contents), IMAGES_PER_TASK)
                 parts = [contents[start : start + IMAGES_PER_TASK] for start in starts]
-                for images in pool.map(_decode_all, parts):
+                for images in pool.map(_decode_all, parts, repeat(size)):
                     for image in images:
                         if image is None:
                             found = f"the image {key} in row {row} is missing or damaged"
@@ -239,12 +250,12 @@ def _embedded_images(path: Path, key: str, pool: ThreadPoolExecutor) -> Iterator
         raise damaged(path, error) from error
 
 
-def _decode_all(contents: list[bytes | None]) -> list[ndarray | None]:
+def _decode_all(contents: list[bytes | None], size: tuple[int, int] | None) -> list[ndarray | None]:
     """Decode images; None stands for one that cannot be."""
     images: list[ndarray | None] = []
     for content in contents:
         try:
-            images.append(decode_image(content or b""))
+            images.append(decode_image(content or b"", size))
         except (OSError, SyntaxError, ValueError):
             images.append(None)
     return images

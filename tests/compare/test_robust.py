@@ -8,6 +8,7 @@ import pytest
 
 from plait.cli import main
 from plait.compare import plan as plan_module
+from plait.compare import single
 from plait.compare.arm import RESULT_FILE
 from plait.compare.plan import _as_of_now, _steps_within, _wanted
 from plait.compare.settings import RETRIEVAL, ROBUST, Arm, CompareSettings, run_config
@@ -155,3 +156,49 @@ def test_train_takes_all_of_it(finished, capsys, tmp_path):
     policy = Policy.load(tmp_path / "out" / "policy")
     assert policy.config.missing_tokens
     assert summary["parameters"] == policy.num_parameters()
+
+
+INGREDIENTS = {
+    "dropout": ["--modality-dropout", "0.1", "--camera-dropout", "0.25"],
+    "tokens": ["--missing-tokens"],
+    "corruptions": [
+        "--augment",
+        ",".join(part.name for part in ROBUST.augmentation),
+        "--augment-probability",
+        "0.4",
+        "--augment-severity",
+        "3",
+    ],
+}
+
+
+@pytest.mark.parametrize("left_out", [None, *INGREDIENTS])
+def test_train_takes_the_recipe_of_compare_and_each_ingredient_of_it(monkeypatch, left_out):
+    taken = [option for name, part in INGREDIENTS.items() if name != left_out for option in part]
+    asked = []
+    monkeypatch.setattr(single, "train_one", lambda run, _out, **_: asked.append(run) or {})
+    command = ["train", "--data", "D", "--cameras", "base,wrist", "--steps", "8000", "--json"]
+    command += ["--fusion", "film", "--width", "48", "--batch-size", "64"]
+    assert main([*command, *taken]) == 0
+    training = replace(CompareSettings().training, num_steps=8000)
+    settings = CompareSettings(cameras=("base", "wrist"), training=training)
+    arm = Arm(fusion="film", robust=True)
+    whole = run_config(settings, arm, 0, "D", settings.policy)
+    robust, nothing = whole.training.robust, RobustConfig()
+    without = {
+        None: robust,
+        "dropout": replace(robust, modality_dropout={}, camera_dropout={}),
+        "tokens": robust,
+        "corruptions": replace(
+            robust,
+            augmentation=(),
+            augmentation_probability=nothing.augmentation_probability,
+            augmentation_severity=nothing.augmentation_severity,
+        ),
+    }[left_out]
+    expected = replace(
+        whole,
+        training=replace(training, robust=without),
+        policy=replace(whole.policy, missing_tokens=left_out != "tokens"),
+    )
+    assert asked == [expected]

@@ -5,13 +5,14 @@ BIN    := $(VENV)/bin
 # One thread a process: small models lose more to waiting threads than they gain.
 export OMP_NUM_THREADS = 1
 
-.PHONY: compare test test-timm lint types layers check clean
+.PHONY: compare test test-timm interop lint types layers check clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make compare   train every fusion strategy on the built-in tabletop, write one report"
 	@echo "make test      run the tests"
 	@echo "make test-timm the tests of the timm adapter, in an environment with torchvision"
+	@echo "make interop   read LeRobot's datasets and let it read ours, in an environment with it"
 	@echo "make check     tests, linter, type checker and import layers"
 
 $(BIN)/.installed: pyproject.toml scripts/setup.sh
@@ -32,6 +33,16 @@ $(VENV)-timm/bin/.installed: pyproject.toml scripts/setup.sh
 test-timm: $(VENV)-timm/bin/.installed
 	$(VENV)-timm/bin/python -m pytest tests/encoders/test_timm_models.py
 
+# LeRobot asks for Python 3.12 and another PyTorch: an environment of its own, up to 6 GB.
+LEROBOT_PYTHON ?= python3.12
+$(VENV)-lerobot/bin/.installed: pyproject.toml scripts/setup.sh
+	sh scripts/setup.sh "$(LEROBOT_PYTHON)" "$(VENV)-lerobot" lerobot
+	@touch $@
+
+interop: $(BIN)/.installed $(VENV)-lerobot/bin/.installed
+	PLAIT_LEROBOT_PYTHON="$(VENV)-lerobot/bin/python" \
+		$(BIN)/python -m pytest tests/interop/check_interop.py
+
 lint: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,4 +56,4 @@ layers: $(BIN)/.installed
 check: test lint types layers
 
 clean:
-	rm -rf $(VENV) $(VENV)-timm outputs
+	rm -rf $(VENV) $(VENV)-timm $(VENV)-lerobot outputs

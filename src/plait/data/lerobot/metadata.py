@@ -95,8 +95,9 @@ def write_info(
         "total_frames": num_steps,
         "total_tasks": num_tasks,
         "chunks_size": FILES_PER_CHUNK,
-        "data_files_size_in_mb": file_mb,
-        "video_files_size_in_mb": file_mb,
+        # LeRobot refuses a dataset that says 0, a file for every episode.
+        "data_files_size_in_mb": max(file_mb, 1),
+        "video_files_size_in_mb": max(file_mb, 1),
         "fps": fps,
         "splits": {"train": f"0:{num_episodes}"},
         "data_path": DATA_PATH,

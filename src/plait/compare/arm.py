@@ -102,7 +102,9 @@ class PlayedJob(ABC):
     def __call__(self, report: Report) -> None:
         """Get the policy, evaluate it, and write `result.json`."""
         obtained = self.obtain(report)
-        episodes = self._evaluate(obtained.policy, self.settings.env, EVALUATION_SEED, report)
+        episodes = self._evaluate(
+            obtained.policy, self.settings.required_env, EVALUATION_SEED, report
+        )
         held_out: list[EpisodeResult] = []
         if self.settings.holdout_env is not None:
             env = self.settings.holdout_env

@@ -90,10 +90,11 @@ def record_once(settings: CompareSettings, root: Path, num_workers: int) -> None
         "image_size": settings.image_size,
         "seed": settings.seed,
     }
+    env = settings.required_env
     path = root.with_name(f"{root.name}.json")
-    text = json.dumps({"env": settings.env, **options}, indent=2) + "\n"
+    text = json.dumps({"env": env, **options}, indent=2) + "\n"
     if not is_recorded(root):
-        record_demonstrations(settings.env, root, num_workers=num_workers, **options)
+        record_demonstrations(env, root, num_workers=num_workers, **options)
         write_text_atomically(path, text)
     elif path.exists() and path.read_text(encoding="utf-8") != text:
         raise OutputError(

@@ -35,7 +35,7 @@ def _film(job: PlayedJob, result: RunResult, seeds: Sequence[int]) -> RunResult:
     settings = job.settings
     pictures = record_pictures(
         job.load_policy(),
-        EnvFactory(settings.env, settings.cameras, settings.image_size, has_pictures=True),
+        EnvFactory(settings.required_env, settings.cameras, settings.image_size, has_pictures=True),
         seeds,
         job.folder,
         execution_horizon=settings.execution_horizon,

@@ -91,7 +91,8 @@ class CompareSettings:
     """Everything that decides the numbers of a comparison.
 
     Attributes:
-        env: Environment id of the closed-loop evaluation, and of the demonstrations to record.
+        env: Environment id of the closed-loop evaluation, and of the demonstrations to record;
+            None where policies are judged on held-out demonstrations alone.
         holdout_env: A second suite with combinations never seen in training, if any.
         data: Folder of a LeRobot dataset; None records demonstrations of `env`.
         fusions: Strategies: file names, or `module:Class`.
@@ -113,11 +114,12 @@ class CompareSettings:
         execution_horizon: Steps of a chunk that are executed before the next look.
         cameras: Cameras the policies see; all where empty.
         image_size: Pixels a side.
+        validation_fraction: Share of the episodes held out.
         feature_cache: What tokens of frozen encoders are stored as; `off` for not at all.
         is_meaningful: False where the numbers are too small to mean anything.
     """
 
-    env: str = "tabletop/touch"
+    env: str | None = "tabletop/touch"
     holdout_env: str | None = None
     data: str | None = None
     fusions: tuple[str, ...] = FUSIONS
@@ -138,6 +140,7 @@ class CompareSettings:
     execution_horizon: int = 2
     cameras: tuple[str, ...] = ("base",)
     image_size: int = 64
+    validation_fraction: float = DataConfig.validation_fraction
     feature_cache: str = "fp16"
     is_meaningful: bool = True
 
@@ -157,6 +160,11 @@ class CompareSettings:
         for name, value in at_least_one.items():
             require_at_least_one(f"number of {name}", value)
         require_seed(self.seed)
+        if self.env is None and self.data is None:
+            raise OptionError(
+                "there is neither an environment nor data; name one with --env, e.g. "
+                "tabletop/touch, or demonstrations with --data"
+            )
         _refuse_repeats("a strategy is", self.fusions)
         self._validate_starts()
         if not 1 <= self.execution_horizon <= self.policy.action_horizon:
@@ -187,6 +195,17 @@ class CompareSettings:
                     f"the execution horizon is {self.execution_horizon}, but aligned chunks have "
                     f"only {horizon} steps"
                 )
+
+    @property
+    def required_env(self) -> str:
+        """The environment, where there must be one.
+
+        Raises:
+            OptionError: If there is none.
+        """
+        if self.env is None:
+            raise OptionError("no environment is named; name one with --env, e.g. tabletop/touch")
+        return self.env
 
     def arms(self) -> list["Arm"]:
         """Return every row but the controls: strategies by start, share and training; retrieval."""
@@ -301,6 +320,7 @@ def _data_config(settings: CompareSettings, path: str, train_fraction: float) ->
         path=path,
         cameras=settings.cameras,
         image_size=settings.image_size,
+        validation_fraction=settings.validation_fraction,
         feature_cache=settings.feature_cache,
         train_fraction=train_fraction,
     )

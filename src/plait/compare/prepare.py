@@ -1,0 +1,49 @@
+"""What comes before any training: checks, demonstrations, and the plan."""
+
+from pathlib import Path
+
+from plait.compare.console import progress_bar
+from plait.compare.demonstrations import record_once
+from plait.compare.plan import Plan, check_environment, make_plan
+from plait.compare.settings import Arm, CompareSettings, align_config, objective_of, run_config
+from plait.data.dataset import Demonstrations
+from plait.envs import make_env
+from plait.policy import check_parts
+from plait.training.align import check_align
+from plait.training.run import check_numbers
+
+DATA_FOLDER = "data"
+
+
+def prepare(
+    settings: CompareSettings, out: Path, num_workers: int, budget_seconds: float | None
+) -> Plan:
+    """Get the demonstrations, and settle everything that can go wrong before training."""
+    for is_robust in (False, True) if settings.has_robust else (False,):
+        arm = Arm(fusion="", robust=is_robust)
+        check_numbers(run_config(settings, arm, settings.seed, "", settings.policy))
+    check_parts(settings.policy, settings.fusions)
+    for init in settings.inits:
+        if objective_of(init):
+            check_align(align_config(settings, init, 1.0, settings.seed, ""))
+    for env in (settings.env, settings.holdout_env):
+        if env is not None:
+            make_env(env).close()
+    data_path = out / DATA_FOLDER
+    if settings.data is not None:
+        data_path = Path(settings.data)
+    else:
+        record_once(settings, data_path, num_workers)
+    with progress_bar("decode images", 1) as show:
+        data = Demonstrations.open(
+            data_path,
+            cameras=settings.cameras or None,
+            image_size=settings.image_size,
+            action_horizon=settings.policy.action_horizon,
+            on_progress=show,
+        )
+    if settings.env is not None:
+        check_environment(settings.env, settings, data)
+    return make_plan(
+        settings, out, data_path, data, num_workers=num_workers, budget_seconds=budget_seconds
+    )

@@ -8,7 +8,7 @@ import pytest
 from hand_made import arm, compared, rate, run
 
 from plait.report import figures
-from plait.report.style import arm_styles
+from plait.report.style import arm_styles, in_groups
 
 FILM = arm(
     "film",
@@ -32,6 +32,10 @@ BLIND = arm(
     chance=0.25,
 )
 BOTH = compared((FILM, BLIND, LATE))
+
+
+def learning_curves(comparison, runs):
+    return figures.learning_curves(in_groups(comparison), arm_styles(comparison), runs)
 
 
 def test_ranking_places_dots_intervals_and_chance():
@@ -60,7 +64,7 @@ def test_ranking_shows_seeds_and_unseen_combinations():
 
 def test_curves_average_the_seeds_where_all_have_a_value():
     runs = [run("film", 0, {0: 1.0, 10: 0.4, 20: None}), run("film", 1, {0: 3.0, 10: 0.6, 20: 0.5})]
-    figure = figures.learning_curves(compared((FILM,)), runs)
+    figure = learning_curves(compared((FILM,)), runs)
     assert figure is not None
     *seeds, mean = figure.data
     assert [trace["y"] for trace in seeds] == [[1.0, 0.4], [3.0, 0.6, 0.5]]
@@ -70,7 +74,7 @@ def test_curves_average_the_seeds_where_all_have_a_value():
 
 
 def test_curves_are_logarithmic_where_losses_span_much():
-    figure = figures.learning_curves(compared((FILM,)), [run("film", 0, {0: 1.0, 10: 0.01})])
+    figure = learning_curves(compared((FILM,)), [run("film", 0, {0: 1.0, 10: 0.01})])
     assert figure is not None
     axis = figure.layout["yaxis"]
     assert axis["type"] == "log"
@@ -80,7 +84,7 @@ def test_curves_are_logarithmic_where_losses_span_much():
 
 
 def test_curves_start_at_zero_otherwise():
-    figure = figures.learning_curves(compared((FILM,)), [run("film", 0, {0: 1.0, 10: 0.5})])
+    figure = learning_curves(compared((FILM,)), [run("film", 0, {0: 1.0, 10: 0.5})])
     assert figure is not None
     assert figure.layout["yaxis"]["type"] == "linear"
     assert figure.layout["yaxis"]["range"][0] == 0
@@ -89,7 +93,7 @@ def test_curves_start_at_zero_otherwise():
 def test_names_of_curves_do_not_overlap():
     arms = tuple(arm(f"arm{index}", FILM.success) for index in range(5))
     runs = [run(a.arm, 0, {0: 1.0, 10: 0.5 + index / 1e4}) for index, a in enumerate(arms)]
-    figure = figures.learning_curves(compared(arms), runs)
+    figure = learning_curves(compared(arms), runs)
     assert figure is not None
     low, high = figure.layout["yaxis"]["range"]
     labels = sorted(
@@ -102,14 +106,14 @@ def test_names_of_curves_do_not_overlap():
 
 
 def test_training_loss_stands_in_where_nothing_was_validated():
-    figure = figures.learning_curves(compared((FILM,)), [run("film", 0, {0: None, 10: None})])
+    figure = learning_curves(compared((FILM,)), [run("film", 0, {0: None, 10: None})])
     assert figure is not None
     assert figure.layout["yaxis"]["title"]["text"] == "training loss"
     assert figure.data[0]["y"] == [2.0, 2.0]
 
 
 def test_no_curves_no_figure():
-    assert figures.learning_curves(compared((FILM,)), [run("film", 0, {})]) is None
+    assert learning_curves(compared((FILM,)), [run("film", 0, {})]) is None
 
 
 def test_outcomes_add_up_and_success_is_first():
@@ -147,7 +151,7 @@ def test_an_arm_has_one_colour_in_every_figure():
     styles = arm_styles(BOTH)
     colour = styles["film"].colour
     assert figures.ranking(BOTH).data[0]["marker"]["color"] == colour
-    curves = figures.learning_curves(BOTH, [run("film", 0, {0: 1.0})])
+    curves = learning_curves(BOTH, [run("film", 0, {0: 1.0})])
     assert curves is not None
     assert curves.data[0]["line"]["color"] == colour
     cost = figures.cost(BOTH)

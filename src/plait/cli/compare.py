@@ -1,22 +1,35 @@
 """`plait compare`."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from plait.cli.options import Parts, names, print_json, shares
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from plait.compare.settings import CompareSettings
+    from plait.results import Comparison
+    from plait.results.open_loop import OpenLoopComparison
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compare:
-    """Train every fusion strategy on the same data, evaluate in closed loop, write one report."""
+    """Train every fusion strategy on the same data, evaluate all alike, write one report.
+
+    In closed loop in an environment; with --data and no --env by the actions of held-out episodes.
+    """
 
     preset: str = "default"
     """default (minutes), smoke (the whole path in a minute), or full (hours)."""
     env: str | None = None
     """Environment to evaluate in, and to record in where no data is given, e.g. tabletop/pick."""
     data: Path | None = None
-    """Folder of a LeRobot dataset to train on; recorded from the scripted expert if absent."""
+    """Folder of a LeRobot dataset to train on; recorded from the scripted expert if absent. Where
+    no --env is named, held-out episodes of it are what strategies are judged on."""
     fusion: str | None = None
     """Strategies, separated by commas; module:Class is one of your own."""
     init: str | None = None
@@ -38,6 +51,10 @@ class Compare:
     """Evaluation scenes per strategy and seed."""
     demonstrations: int | None = None
     """Episodes to record where no data is given."""
+    held_out: float | None = None
+    """Share of the episodes that no policy is trained on; 0.2 where they are judged on."""
+    horizon: int | None = None
+    """Steps per action chunk."""
     steps: int | None = None
     """Optimiser steps of every training."""
     budget: str | None = None
@@ -55,14 +72,20 @@ class Compare:
 
     def run(self) -> None:
         """Run the comparison and print its ranking."""
-        from plait.compare import compare, preset
-        from plait.compare.console import console
-        from plait.compare.settings import parse_duration
-        from plait.compare.sweep import REPORT_FILE
-        from plait.report.conclusions import conclude
-        from plait.report.tables import ranking_table
+        settings = self._settings()
+        if settings.env is None:
+            self._run_open_loop(settings)
+        else:
+            self._run_closed_loop(settings)
+
+    def _settings(self) -> "CompareSettings":
+        """Return the preset with what was given."""
+        from plait.compare import preset
+        from plait.compare.open_loop import on_demonstrations
 
         settings = preset(self.preset)
+        if self.data is not None and self.env is None:
+            settings = on_demonstrations(settings)
         given = {
             "env": self.env,
             "data": None if self.data is None else str(self.data),
@@ -74,30 +97,62 @@ class Compare:
             "num_seeds": self.seeds,
             "num_evaluation_episodes": self.episodes,
             "num_demonstrations": self.demonstrations,
+            "validation_fraction": self.held_out,
             "seed": self.seed,
             "has_controls": self.controls,
             "feature_cache": self.parts.feature_cache,
         }
         settings = replace(settings, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
-        settings = replace(settings, policy=replace(settings.policy, **self.parts.given()))
+        parts = self.parts.given()
+        if self.horizon is not None:
+            parts["action_horizon"] = self.horizon
+        settings = replace(settings, policy=replace(settings.policy, **parts))
         if self.steps is not None:
             settings = replace(settings, training=replace(settings.training, num_steps=self.steps))
         if self.align_steps is not None:
             training = replace(settings.alignment.training, num_steps=self.align_steps)
             settings = replace(settings, alignment=replace(settings.alignment, training=training))
-        results = compare(
-            settings,
-            self.out,
-            preset=self.preset,
-            num_workers=self.workers,
-            budget_seconds=None if self.budget is None else parse_duration(self.budget),
-            command="plait " + " ".join(sys.argv[1:]),
-        )
-        report = self.out / REPORT_FILE
+        return settings
+
+    def _run_closed_loop(self, settings: "CompareSettings") -> None:
+        from plait.compare import compare
+        from plait.report.conclusions import conclude
+        from plait.report.tables import ranking_table
+
+        results = compare(settings, self.out, **self._how())
+        self._show(results, ranking_table(results), conclude(results))
+
+    def _run_open_loop(self, settings: "CompareSettings") -> None:
+        from plait.compare.open_loop import compare_open_loop
+        from plait.report.open_loop import conclude_open_loop, error_table
+
+        results = compare_open_loop(settings, self.out, **self._how())
+        self._show(results, error_table(results), conclude_open_loop(results))
+
+    def _how(self) -> dict[str, Any]:
+        from plait.compare.settings import parse_duration
+
+        return {
+            "preset": self.preset,
+            "num_workers": self.workers,
+            "budget_seconds": None if self.budget is None else parse_duration(self.budget),
+            "command": "plait " + " ".join(sys.argv[1:]),
+        }
+
+    def _show(
+        self,
+        results: "Comparison | OpenLoopComparison",
+        table: "Table",
+        sentences: Sequence[str],
+    ) -> None:
+        from plait.compare.console import console
+        from plait.compare.sweep import REPORT_FILE
+
         if self.json:
             print_json(asdict(results))
         else:
-            console.print(ranking_table(results))
-            for sentence in conclude(results):
+            console.print(table)
+            for sentence in sentences:
                 console.print(f"• {sentence}")
+        report = self.out / REPORT_FILE
         console.print(f"report: {report}  ({results.total_seconds / 60:.1f} minutes)")

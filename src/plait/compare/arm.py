@@ -68,6 +68,18 @@ class Obtained:
     samples_per_second: float
     validation: Sequence[Batch]
 
+    def cost(self) -> Cost:
+        """Measure what the policy takes to ask, beside what it took to train."""
+        inference = measure_cost(self.policy, self.validation[0].observation)
+        return Cost(
+            num_parameters=inference.num_parameters,
+            flops_per_action_chunk=inference.flops_per_action_chunk,
+            latency_ms_median=inference.latency_ms_median,
+            latency_ms_p99=inference.latency_ms_p99,
+            train_seconds=self.seconds,
+            train_samples_per_second=self.samples_per_second,
+        )
+
 
 @dataclass(frozen=True)
 class PlayedJob(ABC):
@@ -153,20 +165,12 @@ class PlayedJob(ABC):
         self, obtained: Obtained, episodes: list[EpisodeResult], held_out: list[EpisodeResult]
     ) -> RunResult:
         policy, validation = obtained.policy, obtained.validation
-        inference = measure_cost(policy, validation[0].observation)
         return RunResult(
             arm=self.arm.name,
             fusion=self.arm.fusion,
             control=self.arm.control,
             seed=self.seed,
-            cost=Cost(
-                num_parameters=inference.num_parameters,
-                flops_per_action_chunk=inference.flops_per_action_chunk,
-                latency_ms_median=inference.latency_ms_median,
-                latency_ms_p99=inference.latency_ms_p99,
-                train_seconds=obtained.seconds,
-                train_samples_per_second=obtained.samples_per_second,
-            ),
+            cost=obtained.cost(),
             curve=obtained.curve,
             episodes=tuple(episodes),
             holdout_episodes=tuple(held_out),

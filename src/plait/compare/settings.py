@@ -286,7 +286,7 @@ def run_config(
         training = replace(training, robust=settings.robust)
         policy = replace(policy, missing_tokens=True)
     return RunConfig(
-        data=_data_config(settings, data_path, arm.train_fraction),
+        data=data_config(settings, data_path, arm.train_fraction),
         policy=policy,
         training=training,
         masked=CONTROLS[arm.control] if arm.control else (),
@@ -298,7 +298,7 @@ def align_config(
     settings: CompareSettings, init: str, train_fraction: float, seed: int, data_path: str
 ) -> AlignConfig:
     """Spell out one alignment of the comparison: the same encoders on the same share of data."""
-    data = _data_config(settings, data_path, train_fraction)
+    data = data_config(settings, data_path, train_fraction)
     policy, alignment = settings.policy, settings.alignment
     return AlignConfig(
         data=replace(data, validation_fraction=alignment.validation_fraction),
@@ -315,7 +315,8 @@ def align_config(
     )
 
 
-def _data_config(settings: CompareSettings, path: str, train_fraction: float) -> DataConfig:
+def data_config(settings: CompareSettings, path: str, train_fraction: float) -> DataConfig:
+    """Spell out how the demonstrations of the comparison are read and divided."""
     return DataConfig(
         path=path,
         cameras=settings.cameras,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from numpy import ndarray
 
 from plait.data.chunking import chunk_indices, window_indices
@@ -128,18 +128,33 @@ class Demonstrations:
     ) -> tuple[Int64[ndarray, " training"], Int64[ndarray, " validation"]]:
         """Divide the episodes; at least one goes to either side.
 
+        Copies of an episode go to the same side, so that none is trained on and held out.
+
         Raises:
-            OptionError: If there are fewer than two episodes.
+            OptionError: If there are fewer than two distinct episodes.
         """
-        if self.num_episodes < 2:
+        groups = self._copies()
+        num_groups = len(np.unique(groups))
+        if num_groups < 2:
             raise OptionError(
-                f"the dataset has {self.num_episodes} episode; one to train on and one to "
+                f"the dataset has {num_groups} distinct episode; one to train on and one to "
                 "validate on are needed"
             )
-        order = np.random.default_rng(seed).permutation(self.num_episodes)
-        count = round(validation_fraction * self.num_episodes)
-        count = min(max(count, 1), self.num_episodes - 1)
-        return np.sort(order[count:]), np.sort(order[:count])
+        order = np.random.default_rng(seed).permutation(num_groups)
+        count = round(validation_fraction * num_groups)
+        count = min(max(count, 1), num_groups - 1)
+        is_held_out = np.isin(groups, order[:count])
+        return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+    def _copies(self) -> Int64[ndarray, " episodes"]:
+        """Number the distinct episodes; copies, equal in every state and action, share a number."""
+        numbers: dict[bytes, int] = {}
+        found = []
+        for start, end in self.episode_bounds:
+            digest = hashlib.sha256(self._action[start:end].tobytes())
+            digest.update(self._proprio[start:end].tobytes())
+            found.append(numbers.setdefault(digest.digest(), len(numbers)))
+        return np.array(found, dtype=np.int64)
 
     def norm_stats(self, episodes: Int64[ndarray, " episodes"]) -> NormStats:
         """Compute exact statistics over the steps of some episodes."""
@@ -166,7 +181,6 @@ class Demonstrations:
     def gather(self, steps: Int64[ndarray, " batch"]) -> Batch:
         """Return a batch: windows ending at these steps and the chunks that start there."""
         window = self.window(steps)
-        chunk, mask = chunk_indices(steps, self._last[steps], self._horizon)
         images = {
             camera: torch.from_numpy(frames[window]) for camera, frames in self._images.items()
         }
@@ -175,8 +189,16 @@ class Demonstrations:
             tuple(self._texts[self._task_index[steps]]),
             torch.from_numpy(self._proprio[window]),
         )
-        actions = ActionChunk(torch.from_numpy(self._action[chunk]), torch.from_numpy(mask))
-        return Batch(observation, actions)
+        return Batch(observation, self.chunks(steps))
+
+    def chunks(self, steps: Int64[ndarray, " batch"]) -> ActionChunk:
+        """Return the chunks that start at some steps; past an episode's end its last action."""
+        chunk, mask = chunk_indices(steps, self._last[steps], self._horizon)
+        return ActionChunk(torch.from_numpy(self._action[chunk]), torch.from_numpy(mask))
+
+    def states(self, steps: Int64[ndarray, " batch"]) -> Float32[ndarray, "batch proprio_dim"]:
+        """Return the state at some steps."""
+        return self._proprio[steps]
 
 
 def _fingerprint(reader: LeRobotReader, cameras: tuple[str, ...]) -> str:

@@ -208,7 +208,7 @@ def _summarise(runs: Sequence[RunResult]) -> ArmSummary:
         outcomes=dict(outcomes.most_common()),
         seed_rates=tuple(_rate(run.episodes).rate for run in runs),
         chance=fmean(1 / episode.num_candidates for episode in episodes) if episodes else 0.0,
-        cost=_typical_cost([run.cost for run in runs]),
+        cost=typical_cost([run.cost for run in runs]),
         validation_action_error=fmean(run.validation_action_error for run in runs),
         holdout=_rate(held_out) if held_out else None,
         init=runs[0].init,
@@ -221,7 +221,7 @@ def _rate(episodes: Sequence[EpisodeResult]) -> Rate:
     return wilson(sum(episode.success for episode in episodes), len(episodes))
 
 
-def _typical_cost(costs: Sequence[Cost]) -> Cost:
+def typical_cost(costs: Sequence[Cost]) -> Cost:
     """Sizes are the same for every seed; of the times, the median over the seeds."""
     return Cost(
         num_parameters=costs[0].num_parameters,

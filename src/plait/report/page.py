@@ -111,7 +111,7 @@ def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> 
     drawn = {
         "ranking": figures.ranking(comparison),
         "outcomes": figures.outcomes(comparison),
-        "curves": figures.learning_curves(comparison, results),
+        "curves": figures.learning_curves(in_groups(comparison), arm_styles(comparison), results),
         "cost": figures.cost(comparison),
         "starts": figures.starts(comparison),
     }

@@ -7,6 +7,7 @@ they stay apart with every common form of colour blindness; marker and dash say 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from plait.results import ArmSummary, Comparison
 
@@ -34,12 +35,27 @@ class ArmStyle:
     dash: str
 
 
+class NamedArm(Protocol):
+    """What figures must know of an arm: its name, and whether something was hidden from it."""
+
+    @property
+    def arm(self) -> str: ...  # noqa: D102
+
+    @property
+    def control(self) -> str | None: ...  # noqa: D102
+
+
 def arm_styles(comparison: Comparison) -> dict[str, ArmStyle]:
+    """Give every arm of a comparison its look."""
+    return styles_of(comparison.arms)
+
+
+def styles_of(arms: Sequence[NamedArm]) -> dict[str, ArmStyle]:
     """Give every arm its look; strategies by the order of their names, not by rank.
 
     So a strategy keeps its colour when the same comparison is run again and ranks otherwise.
     """
-    names = sorted(arm.arm for arm in strategies(comparison))
+    names = sorted(arm.arm for arm in arms if arm.control is None)
     styles = {
         name: ArmStyle(
             colour=f"var(--arm-{index % NUM_COLOURS})",
@@ -48,8 +64,9 @@ def arm_styles(comparison: Comparison) -> dict[str, ArmStyle]:
         )
         for index, name in enumerate(names)
     }
-    for index, arm in enumerate(controls(comparison)):
-        styles[arm.arm] = ArmStyle(
+    hidden = [arm.arm for arm in arms if arm.control is not None]
+    for index, name in enumerate(hidden):
+        styles[name] = ArmStyle(
             colour=CONTROL_COLOUR,
             symbol=CONTROL_SYMBOLS[index % len(CONTROL_SYMBOLS)],
             dash=CONTROL_DASHES[index % len(CONTROL_DASHES)],

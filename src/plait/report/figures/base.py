@@ -11,8 +11,7 @@ from typing import Any
 
 from plait.report import text
 from plait.report.markup import plotly_text
-from plait.report.style import ArmStyle
-from plait.results import ArmSummary
+from plait.report.style import ArmStyle, NamedArm
 
 INK, MUTED, GRID, AXIS, SURFACE = (
     f"var(--{name})" for name in ("ink", "muted", "grid", "axis", "surface")
@@ -48,7 +47,7 @@ class Figure:
         return {"data": list(self.data), "layout": self.layout, "narrow": self.narrow}
 
 
-def rows_of(arms: Sequence[ArmSummary]) -> list[float]:
+def rows_of(arms: Sequence[NamedArm]) -> list[float]:
     """Place arms from the top down, with a gap before the controls."""
     rows: list[float] = []
     for index, arm in enumerate(arms):
@@ -67,7 +66,7 @@ def name_axis(rows: Sequence[float]) -> Json:
 
 
 def name_labels(
-    arms: Sequence[ArmSummary],
+    arms: Sequence[NamedArm],
     rows: Sequence[float],
     styles: Mapping[str, ArmStyle],
     *,

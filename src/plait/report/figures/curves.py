@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 from statistics import fmean
+from typing import Protocol
 
 from plait.report.figures.base import (
     INK,
@@ -12,8 +13,8 @@ from plait.report.figures.base import (
     plain_axis,
 )
 from plait.report.markup import plotly_text
-from plait.report.style import ArmStyle, arm_styles, in_groups
-from plait.results import ArmSummary, Comparison, CurvePoint, RunResult
+from plait.report.style import ArmStyle, NamedArm
+from plait.results import CurvePoint
 
 HEIGHT_PX = 400
 LABEL_PX = 15
@@ -22,11 +23,24 @@ MOST_PUSHES = 200
 LOG_FROM_RATIO = 6
 
 
-def learning_curves(comparison: Comparison, runs: Sequence[RunResult]) -> Figure | None:
+class TrainedArm(Protocol):
+    """What is drawn of a run: the name of its arm, and its curve."""
+
+    @property
+    def arm(self) -> str: ...  # noqa: D102
+
+    @property
+    def curve(self) -> tuple[CurvePoint, ...]: ...  # noqa: D102
+
+
+def learning_curves(
+    arms: Sequence[NamedArm], styles: Mapping[str, ArmStyle], runs: Sequence[TrainedArm]
+) -> Figure | None:
     """Show the loss per arm: the mean over training seeds, and each seed as a thin line.
 
     Args:
-        comparison: For the arms and their looks.
+        arms: Strategies, best first, and then the controls.
+        styles: Their looks.
         runs: All runs.
 
     Returns:
@@ -34,11 +48,11 @@ def learning_curves(comparison: Comparison, runs: Sequence[RunResult]) -> Figure
     """
     has_validation = any(p.validation_loss is not None for run in runs for p in run.curve)
     data: list[Json] = []
-    for arm in reversed(in_groups(comparison)):
+    for arm in reversed(arms):
         curves = [
             _losses(run.curve, has_validation=has_validation) for run in runs if run.arm == arm.arm
         ]
-        data += _arm_curves(arm, [curve for curve in curves if curve], arm_styles(comparison))
+        data += _arm_curves(arm, [curve for curve in curves if curve], styles)
     if not data:
         return None
     low, high, is_log = _range([loss for trace in data for loss in trace["y"]])
@@ -128,7 +142,7 @@ def _losses(curve: Sequence[CurvePoint], *, has_validation: bool) -> dict[int, f
 
 
 def _arm_curves(
-    arm: ArmSummary, curves: Sequence[Mapping[int, float]], styles: Mapping[str, ArmStyle]
+    arm: NamedArm, curves: Sequence[Mapping[int, float]], styles: Mapping[str, ArmStyle]
 ) -> list[Json]:
     if not curves:
         return []

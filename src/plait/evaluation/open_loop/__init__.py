@@ -1,0 +1,1 @@
+"""Policies and baselines compared on held-out demonstrations, without an environment."""

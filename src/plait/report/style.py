@@ -7,7 +7,7 @@ they stay apart with every common form of colour blindness; marker and dash say 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from plait.results import ArmSummary, Comparison
 
@@ -35,6 +35,7 @@ class ArmStyle:
     dash: str
 
 
+@runtime_checkable
 class NamedArm(Protocol):
     """What figures must know of an arm: its name, and whether something was hidden from it."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import ceil, floor, log10
 from statistics import fmean
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from plait.report.figures.base import (
     INK,
@@ -23,6 +23,7 @@ MOST_PUSHES = 200
 LOG_FROM_RATIO = 6
 
 
+@runtime_checkable
 class TrainedArm(Protocol):
     """What is drawn of a run: the name of its arm, and its curve."""
 

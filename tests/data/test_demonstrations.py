@@ -184,3 +184,29 @@ def test_real_data_is_ready_for_training(tmp_path):
     means = batch.observation.images["cam_high"].float().mean(dim=(1, 2, 3, 4))
     assert ((means > 40) & (means < 220)).all()
     assert (means - means.mean()).abs().max() < 15
+
+
+def test_copies_of_an_episode_are_never_on_both_sides(tmp_path):
+    with LeRobotWriter(tmp_path / "set", fps=10) as writer:
+        for seed in (0, 1, 2, 0, 3, 1, 0, 4):
+            writer.add(make_episode(seed))
+    data = Demonstrations.open(tmp_path / "set")
+    copies = {0: (0, 3, 6), 1: (1, 5)}
+    held_out_once = set()
+    for seed in range(20):
+        training, held_out = (set(side.tolist()) for side in data.split(0.4, seed))
+        assert training | held_out == set(range(8))
+        assert not training & held_out
+        for same in copies.values():
+            assert set(same) <= training or set(same) <= held_out
+        held_out_once |= held_out
+    assert held_out_once == set(range(8))
+
+
+def test_copies_of_one_episode_cannot_be_split(tmp_path):
+    with LeRobotWriter(tmp_path / "set", fps=10) as writer:
+        for _ in range(3):
+            writer.add(make_episode(0))
+    data = Demonstrations.open(tmp_path / "set")
+    with pytest.raises(OptionError, match="3 episodes, all copies of one"):
+        data.split(0.5, seed=0)

@@ -137,8 +137,9 @@ class Demonstrations:
         num_groups = len(np.unique(groups))
         if num_groups < 2:
             raise OptionError(
-                f"the dataset has {num_groups} distinct episode; one to train on and one to "
-                "validate on are needed"
+                f"the dataset has {self.num_episodes} episode{'s' if self.num_episodes > 1 else ''}"
+                f"{', all copies of one' if self.num_episodes > 1 else ''}; one to train on and "
+                "one to validate on are needed"
             )
         order = np.random.default_rng(seed).permutation(num_groups)
         count = round(validation_fraction * num_groups)

@@ -79,8 +79,8 @@ def pair_of(
 def _winner(comparison: OpenLoopComparison, ranked: Sequence[OpenLoopArm]) -> list[str]:
     best = ranked[0]
     start = (
-        f"{best.arm} predicts the actions of {text.counted(comparison.num_held_out, 'held-out')} "
-        f"episodes best, with an error of {error_text(best.error)} standard deviations"
+        f"{best.arm} predicts the actions of "
+        f"{text.counted(comparison.num_held_out, 'held-out episode')} best, with an error of {error_text(best.error)} standard deviations"
     )
     if len(ranked) == 1:
         return [start.replace(" best,", "") + "."]

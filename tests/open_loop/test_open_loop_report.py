@@ -160,7 +160,7 @@ def write_run(folder):
         seed=0,
         cost=COST,
         curve=tuple(
-            CurvePoint(step=step, train_loss=1 / step, validation_loss=1 / step, seconds=step)
+            CurvePoint(step=step, train_loss=1 / step, validation_loss=1 / step, seconds=1.0 * step)
             for step in (1, 2, 3)
         ),
         episodes=(EpisodeError(episode=3, error=0.2, per_step=(0.1, None)),),

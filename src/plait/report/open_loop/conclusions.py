@@ -78,9 +78,10 @@ def pair_of(
 
 def _winner(comparison: OpenLoopComparison, ranked: Sequence[OpenLoopArm]) -> list[str]:
     best = ranked[0]
+    episodes = text.counted(comparison.num_held_out, "held-out episode")
     start = (
-        f"{best.arm} predicts the actions of "
-        f"{text.counted(comparison.num_held_out, 'held-out episode')} best, with an error of {error_text(best.error)} standard deviations"
+        f"{best.arm} predicts the actions of {episodes} best, with an error of "
+        f"{error_text(best.error)} standard deviations"
     )
     if len(ranked) == 1:
         return [start.replace(" best,", "") + "."]

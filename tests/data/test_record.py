@@ -6,8 +6,9 @@ import os
 import time
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from data_fakes import Episodes, full_disk, make_episode, tree
+from data_fakes import EPISODES, Episodes, full_disk, make_episode, tree
 
 from plait.data import process_map as process_map_module
 from plait.data import record as record_module
@@ -42,7 +43,10 @@ def test_the_first_seeds_that_succeed_are_kept_in_order(unbroken):
     seeds = [seed for seed in range(24) if seed not in FAILING]
     episodes = [make_episode(seed) for seed in seeds]
     assert np.array_equal(reader.action, np.concatenate([e.action for e in episodes]))
-    assert [row["tasks"] for row in reader.episodes.rows] == [[e.instruction] for e in episodes]
+    firsts = reader.task_index[reader.episode_bounds[:, 0]]
+    assert [reader.tasks[task] for task in firsts] == [e.instruction for e in episodes]
+    table = pq.read_table(unbroken / EPISODES)
+    assert table["tasks"].to_pylist() == [[e.instruction] for e in episodes]
     frames = np.stack(list(reader.frames("wrist")))
     assert np.array_equal(frames, np.concatenate([e.images["wrist"] for e in episodes]))
 

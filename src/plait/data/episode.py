@@ -1,7 +1,8 @@
 """One recorded episode, as recorders hand it to the writer, and its encoded form."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -118,18 +119,34 @@ def encode_png(frame: UInt8[ndarray, "height width_px 3"]) -> bytes:
 
 
 def decode_image(
-    content: bytes, size: tuple[int, int] | None = None
+    content: bytes, size: tuple[int, int] | None = None, recorded: tuple[int, int] | None = None
 ) -> UInt8[ndarray, "height width_px 3"]:
     """Decode an image file, PNG or JPEG, to RGB.
 
     Args:
         content: The file.
         size: Height and width in pixels to average down to; as recorded where None.
+        recorded: Height and width that the image must have; any where None.
 
     Raises:
         OSError: If the content is no whole image.
+        ValueError: If it has another size; it is not decoded then.
     """
-    image = Image.open(io.BytesIO(content)).convert("RGB")
+    with _image_errors():
+        file = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
+    if recorded is not None and recorded != (file.height, file.width):
+        raise ValueError(f"of {file.height}×{file.width} pixels")
+    with _image_errors():
+        image = file.convert("RGB")
     if size is not None and size != (image.height, image.width):
         image = image.resize((size[1], size[0]), Image.Resampling.BOX)
     return np.asarray(image)
+
+
+@contextmanager
+def _image_errors() -> Iterator[None]:
+    """Turn whatever Pillow's decoders raise on damaged files, of many kinds, into an OSError."""
+    try:
+        yield
+    except Exception as error:
+        raise OSError(f"no whole image ({error})") from error

@@ -1,5 +1,6 @@
 """Video files through PyAV: h264 out, anything in, frames found by their place in the file."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -81,29 +82,40 @@ class VideoWriter:
 
 
 def read_video(
-    path: Path, size: tuple[int, int] | None = None
+    path: Path, size: tuple[int, int] | None = None, recorded: tuple[int, int] | None = None
 ) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
     """Decode a file from its beginning, frame by frame.
 
     Args:
         path: The file.
         size: Height and width in pixels to average down to; as recorded where None.
+        recorded: Height and width that the frames must have; any where None.
 
     Raises:
-        DataError: If the file is missing or damaged.
+        DataError: If the file is missing or damaged, or its frames have another size.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(path, "no such file", "a video", "Copy the dataset again")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]
+            _require_size(path, stream, recorded)
             stream.thread_type = "AUTO"
             reformatter = VideoReformatter()
             for frame in container.decode(stream):
+                _require_size(path, frame, recorded)
                 yield _picture(frame, size, reformatter)
-    except (av.error.FFmpegError, IndexError) as error:
+    except (av.error.FFmpegError, IndexError, ValueError, MemoryError) as error:
         todo = "Copy or record the dataset again"
         raise DataError(path, f"cannot be decoded ({error})", "a whole video", todo) from error
+
+
+def _require_size(
+    path: Path, found: "av.VideoFrame | av.VideoStream", recorded: tuple[int, int] | None
+) -> None:
+    if recorded is not None and (found.height, found.width) != recorded:
+        expected = f"{recorded[0]}×{recorded[1]}, as its dataset says"
+        raise DataError(path, f"frames of {found.height}×{found.width} pixels", expected)
 
 
 def _picture(

@@ -1,4 +1,4 @@
-"""Read a LeRobot v3.0 dataset from a local folder, checking it as it is read.
+"""Read a LeRobot dataset, v2.0, v2.1 or v3.0, checking it as it is read.
 
 Numbers of all files go into contiguous arrays; images stay on disk until `frames` decodes them.
 Paths come from the templates in `info.json`, never from a guess.
@@ -7,35 +7,20 @@ Paths come from the templates in `info.json`, never from a guess.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice, repeat
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 from numpy import ndarray
 
-from plait.data.episode import decode_image
-from plait.data.lerobot.checks import (
-    COPY_AGAIN,
-    EpisodeTable,
-    damaged,
-    fill_template,
-    read_info,
-    read_integers,
-    read_matrix,
-    read_rows,
-    read_tasks,
-    refuse_nan,
-)
-from plait.data.lerobot.format import ACTION, IMAGE_PREFIX, INFO_FILE, STATE
-from plait.data.video import read_video
-from plait.errors import DataError
-
-ROWS_PER_READ = 256
-IMAGES_PER_TASK = 32
+from plait.data.lerobot import layout_v2, layout_v3
+from plait.data.lerobot.episodes import EpisodeTable
+from plait.data.lerobot.format import INFO_FILE
+from plait.data.lerobot.images import Sizes, absent_images, embedded_images, video_frames
+from plait.data.lerobot.info import camera_keys, frame_size, is_v2, read_info
+from plait.data.lerobot.rows import number_tasks, read_numbers
 
 
 @dataclass(frozen=True)
@@ -45,22 +30,22 @@ class LeRobotReader:
     Attributes:
         root: Its folder.
         info: What `meta/info.json` says.
-        episodes: What `meta/episodes` says.
-        proprio: All steps' states.
+        episodes: Where the episodes are.
+        proprio: All steps' states; 0 where none was recorded.
+        has_proprio: At which steps a state was recorded.
         action: All steps' actions.
         task_index: Which of `tasks` each step belongs to.
-        tasks: Instructions.
-        data_files: Files with the rows, in order.
+        tasks: Instructions; empty where none was recorded.
     """
 
     root: Path
     info: dict[str, Any]
     episodes: EpisodeTable
     proprio: Float32[ndarray, "steps proprio_dim"]
+    has_proprio: Bool[ndarray, " steps"]
     action: Float32[ndarray, "steps action_dim"]
     task_index: Int64[ndarray, " steps"]
     tasks: tuple[str, ...]
-    data_files: tuple[Path, ...]
 
     @classmethod
     def open(cls, root: Path) -> "LeRobotReader":
@@ -70,27 +55,21 @@ class LeRobotReader:
             DataError: Naming the file, what was found, what was expected, and what to do.
         """
         info = read_info(root)
-        episodes = EpisodeTable.read(root, int(info["total_episodes"]))
-        num_steps = sum(int(row["length"]) for row in episodes.rows)
-        if not num_steps or num_steps != info["total_frames"]:
-            found = f"episodes of {num_steps} steps together"
-            expected = f"{info['total_frames']}, as {INFO_FILE} says"
-            raise DataError(episodes.path, found, expected, COPY_AGAIN)
-        files, states, actions, tasks = [], [], [], []
-        for (chunk, file), indices in episodes.files("data").items():
-            path = fill_template(root, info["data_path"], chunk_index=chunk, file_index=file)
-            table = read_rows(path, episodes, indices)
-            files.append(path)
-            dims = {key: int(info["features"][key]["shape"][0]) for key in (STATE, ACTION)}
-            states.append(read_matrix(path, table, STATE, dims[STATE]))
-            actions.append(read_matrix(path, table, ACTION, dims[ACTION]))
-            tasks.append(read_integers(path, table, "task_index"))
-        proprio, action = np.concatenate(states), np.concatenate(actions)
-        for key, values in ((STATE, proprio), (ACTION, action)):
-            refuse_nan(root, key, values, episodes.bounds)
-        task_index = np.concatenate(tasks)
-        texts = read_tasks(root, task_index)
-        return cls(root, info, episodes, proprio, action, task_index, texts, tuple(files))
+        layout = layout_v2 if is_v2(info) else layout_v3
+        episodes = layout.read_episodes(root, info)
+        numbers = read_numbers(root, info["features"], episodes)
+        path, rows = layout.read_task_rows(root)
+        tasks, task_index = number_tasks(path, rows, numbers.task_index)
+        return cls(
+            root,
+            info,
+            episodes,
+            numbers.proprio,
+            numbers.has_proprio,
+            numbers.action,
+            task_index,
+            tasks,
+        )
 
     @property
     def fps(self) -> int:
@@ -103,19 +82,26 @@ class LeRobotReader:
         return self.episodes.bounds
 
     @property
+    def data_files(self) -> tuple[Path, ...]:
+        """Files with the rows, in order."""
+        return tuple(span.path for span in self.episodes.data if span.path is not None)
+
+    @property
     def cameras(self) -> tuple[str, ...]:
         """Camera names, in the order of `info.json`; depth is no picture, and left out."""
-        return tuple(
-            key.removeprefix(IMAGE_PREFIX)
-            for key, feature in self.info["features"].items()
-            if feature["dtype"] in ("image", "video") and not _is_depth(feature)
-        )
+        return tuple(self._camera_keys)
+
+    @cached_property
+    def _camera_keys(self) -> dict[str, str]:
+        return dict(camera_keys(self.info["features"]))
 
     def feature(self, camera: str) -> tuple[str, dict[str, Any]]:
         """Return the full key of a camera and its description."""
-        features = self.info["features"]
-        key = camera if camera in features else IMAGE_PREFIX + camera
-        return key, features[key]
+        key = self._camera_keys[camera]
+        return key, self.info["features"][key]
+
+    def _is_video(self, camera: str) -> bool:
+        return bool(self.feature(camera)[1]["dtype"] == "video")
 
     def frame_size(self, camera: str) -> tuple[int, int]:
         """Return the recorded height and width of a camera's images in pixels.
@@ -123,57 +109,43 @@ class LeRobotReader:
         Raises:
             DataError: If `info.json` does not say.
         """
-        key, feature = self.feature(camera)
-        shape, names = feature.get("shape"), feature.get("names")
-        if isinstance(shape, list) and len(shape) == 3:
-            # Both orders occur; the names decide where there are any, the channels otherwise.
-            first = names
-            while isinstance(first, list):
-                # Some name each axis by a list of one.
-                first = first[0] if first else None
-            channels_first = first in ("channel", "channels") or (
-                first is None and shape[0] in (1, 3) and shape[2] not in (1, 3)
-            )
-            height, width = shape[1:] if channels_first else shape[:2]
-            return int(height), int(width)
-        path = self.root / INFO_FILE
-        raise DataError(path, f"{key} of shape {shape}", "height, width and channels")
+        return frame_size(self.root / INFO_FILE, *self.feature(camera))
 
     def source_files(self, camera: str) -> tuple[Path, ...]:
         """Return the files that hold a camera's frames, in order."""
-        key, feature = self.feature(camera)
-        if feature["dtype"] == "image":
+        if not self._is_video(camera):
             return self.data_files
-        places = self.episodes.files(f"videos/{key}")
-        return tuple(self._video_path(key, *place) for place in places)
+        spans = self.episodes.videos[self.feature(camera)[0]]
+        return tuple(span.path for span in spans if span.path is not None)
 
-    def placement(self, camera: str) -> tuple[tuple[int, int, int, int], ...]:
-        """Return chunk, file, first frame and length of every episode in a camera's videos.
+    def placement(self, camera: str) -> tuple[tuple[str, int, int], ...]:
+        """Return file, first frame and length of every episode in a camera's videos.
 
         Empty where the images are in the rows, whose order is that of the steps.
         """
-        key, feature = self.feature(camera)
-        if feature["dtype"] == "image":
+        if not self._is_video(camera):
             return ()
         return tuple(
-            (*place, self._first_frame(key, index), int(self.episodes.rows[index]["length"]))
-            for place, indices in self.episodes.files(f"videos/{key}").items()
-            for index in indices
+            (str(span.path and span.path.relative_to(self.root)), start, length)
+            for span in self.episodes.videos[self.feature(camera)[0]]
+            for start, length in zip(
+                span.starts.tolist(),
+                self.episodes.lengths[span.episodes.start : span.episodes.stop].tolist(),
+                strict=True,
+            )
         )
 
-    def _first_frame(self, key: str, index: int) -> int:
-        """Return the place of an episode's first frame in its video."""
-        # A frame is found by counting: rounding times of frames is what goes wrong elsewhere.
-        start = self.episodes.rows[index].get(f"videos/{key}/from_timestamp") or 0.0
-        return round(float(start) * self.info["fps"])
+    def has_images(self, camera: str) -> Bool[ndarray, " episodes"]:
+        """Say of every episode whether a camera was recorded in it.
 
-    def _video_path(self, key: str, chunk: int, file: int) -> Path:
-        template = self.info.get("video_path")
-        if not template:
-            found = f"no video_path, though {key} is a video"
-            raise DataError(self.root / INFO_FILE, found, "a template", COPY_AGAIN)
-        places = {"video_key": key, "chunk_index": chunk, "file_index": file}
-        return fill_template(self.root, template, **places)
+        Raises:
+            DataError: If a file is missing or damaged.
+        """
+        key = self.feature(camera)[0]
+        if self._is_video(camera):
+            return self.episodes.has_video(key)
+        absent = np.concatenate([absent_images(path, key) for path in self.data_files])
+        return ~np.logical_and.reduceat(absent, self.episode_bounds[:, 0])
 
     def frames(
         self, camera: str, size: tuple[int, int] | None = None
@@ -184,78 +156,26 @@ class LeRobotReader:
             camera: Which camera.
             size: Height and width in pixels to average down to; as recorded where None.
 
+        Yields:
+            Frames; black ones in episodes in which the camera was not recorded.
+
         Raises:
             DataError: If a file is missing or damaged, or has too few frames.
         """
-        key, feature = self.feature(camera)
-        if feature["dtype"] == "image":
-            with ThreadPoolExecutor(max_workers=2) as pool:
-                for path in self.data_files:
-                    yield from _embedded_images(path, key, size, pool)
-            return
-        for (chunk, file), indices in self.episodes.files(f"videos/{key}").items():
-            path = self._video_path(key, chunk, file)
-            yield from self._video_frames(key, path, size, indices)
+        recorded = self.frame_size(camera)
+        sizes = Sizes(recorded, size or recorded)
+        if self._is_video(camera):
+            for span in self.episodes.videos[self.feature(camera)[0]]:
+                yield from video_frames(span, self.episodes, sizes)
+        else:
+            yield from self._embedded_frames(camera, sizes)
 
-    def _video_frames(
-        self, key: str, path: Path, size: tuple[int, int] | None, indices: list[int]
-    ) -> Iterator[ndarray]:
-        """Decode the frames of some episodes from the file they share."""
-        frames = read_video(path, size)
-        position = 0
-        for index in indices:
-            start = self._first_frame(key, index)
-            if start < position:
-                found = f"episode {index} from frame {start} of {path.name}"
-                raise DataError(self.episodes.path, found, f"frame {position} or later", COPY_AGAIN)
-            length = int(self.episodes.rows[index]["length"])
-            for _ in islice(frames, start - position):
-                pass
-            count = 0
-            for frame in islice(frames, length):
-                count += 1
-                yield frame
-            if count != length:
-                found = f"{count} frames of episode {index}"
-                raise DataError(path, found, f"{length}, one a step", COPY_AGAIN)
-            position = start + length
-
-
-def _is_depth(feature: dict[str, Any]) -> bool:
-    info = feature.get("info") or feature.get("video_info") or {}
-    return bool(info.get("is_depth_map") or info.get("video.is_depth_map"))
-
-
-def _embedded_images(
-    path: Path, key: str, size: tuple[int, int] | None, pool: ThreadPoolExecutor
-) -> Iterator[ndarray]:
-    """Decode the images in one parquet file; decompression leaves the interpreter's lock."""
-    row = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            if key not in file.schema_arrow.names:
-                raise DataError(path, f"no column {key!r}", "the images", COPY_AGAIN)
-            for batch in file.iter_batches(batch_size=ROWS_PER_READ, columns=[key]):
-                contents = batch.column(0).field("bytes").to_pylist()
-                starts = range(0, len(contents), IMAGES_PER_TASK)
-                parts = [contents[start : start + IMAGES_PER_TASK] for start in starts]
-                for images in pool.map(_decode_all, parts, repeat(size)):
-                    for image in images:
-                        if image is None:
-                            found = f"the image {key} in row {row} is missing or damaged"
-                            raise DataError(path, found, "a whole image", COPY_AGAIN)
-                        row += 1
-                        yield image
-    except (pa.ArrowException, OSError, KeyError, AttributeError) as error:
-        raise damaged(path, error) from error
-
-
-def _decode_all(contents: list[bytes | None], size: tuple[int, int] | None) -> list[ndarray | None]:
-    """Decode images; None stands for one that cannot be."""
-    images: list[ndarray | None] = []
-    for content in contents:
-        try:
-            images.append(decode_image(content or b"", size))
-        except (OSError, SyntaxError, ValueError):
-            images.append(None)
-    return images
+    def _embedded_frames(self, camera: str, sizes: Sizes) -> Iterator[ndarray]:
+        key = self.feature(camera)[0]
+        has_images, lengths = self.has_images(camera), self.episodes.lengths
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for span in self.episodes.data:
+                assert span.path is not None
+                here = slice(span.episodes.start, span.episodes.stop)
+                present = np.repeat(has_images[here], lengths[here])
+                yield from embedded_images(span.path, key, present, sizes, pool)

@@ -114,7 +114,7 @@ def test_unknown_option_exits_with_2(capsys):
 def test_missing_dataset(capsys, tmp_path):
     line = refused(capsys, "train", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "o"))
     assert str(tmp_path / "none") in line
-    assert "expected a LeRobot v3.0 dataset" in line
+    assert "expected a LeRobot dataset" in line
     assert not (tmp_path / "o").exists()
 
 

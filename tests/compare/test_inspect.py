@@ -217,7 +217,7 @@ def refused(capsys, *arguments):
 def test_what_cannot_be_done_is_refused_in_one_sentence(capsys, tmp_path):
     data, out = str(fakes.write(tmp_path / "data", fakes.obeyed, 3)), tmp_path / "out"
     missing = refused(capsys, str(tmp_path / "none"), "--out", str(out))
-    assert "expected a LeRobot v3.0 dataset" in missing
+    assert "expected a LeRobot dataset" in missing
     assert "has 3 episodes; at least 4 are needed" in refused(capsys, data, "--out", str(out))
     assert "did you mean 'base'" in refused(capsys, data, "--cameras", "bse")
     assert "the image size is 8, but must be at least 16" in refused(

@@ -40,7 +40,7 @@ def inspect_shortcuts(
     """Measure whether a policy trained on a dataset can ignore its instruction.
 
     Args:
-        path: Folder of a LeRobot v3.0 dataset.
+        path: Folder of a LeRobot dataset.
         settings: How much is looked at.
         cameras: Cameras to read; all where None.
         image_size: Height and width to resize to in pixels.

@@ -24,6 +24,7 @@ from plait.compare.stress_cells import (
     share_out,
     training_stats,
 )
+from plait.compare.stress_failures import film_failures
 from plait.compare.workers import JobUpdate, run_jobs, worker_count
 from plait.errors import OptionError, OutputError, require_at_least_one, require_seed
 from plait.evaluation.stress.grid import closed_grid, corrupted, open_grid
@@ -336,6 +337,7 @@ def _play(jobs: Sequence[CellJob], title: str) -> None:
 def _result(plan: Plan, out: Path, reference: StressResult | None, command: str) -> StressResult:
     closed, opened = read_cells(out, CLOSED, plan.closed), read_cells(out, OPEN, plan.open)
     options, cells = plan.options, [*closed, *opened]
+    failures, unshown = film_failures(plan.setup, closed, out)
     heard = [cell for cell in closed if cell.condition.kind == LISTENING and cell.units]
     return StressResult(
         command=command,
@@ -347,7 +349,7 @@ def _result(plan: Plan, out: Path, reference: StressResult | None, command: str)
         reaction=reaction(opened),
         dataset=_dataset(plan),
         reference=None if options.reference is None else str(options.reference),
-        notes=tuple(plan.notes(cells)),
+        notes=(*plan.notes(cells), *unshown),
         settings={
             **plan.identity,
             "severities": list(options.severities),
@@ -356,6 +358,7 @@ def _result(plan: Plan, out: Path, reference: StressResult | None, command: str)
         },
         total_seconds=sum(cell.seconds for cell in cells),
         machine=describe_machine(),
+        failures=failures,
     )
 
 

@@ -95,7 +95,7 @@ def record_pictures(
     frames: dict[int, list[Frame]] = {seed: [] for seed in seeds}
 
     def capture(seed: int, env: Environment) -> None:
-        frames[seed].append(_render(env))
+        frames[seed].append(render_frame(env))
 
     results = evaluate_policy(
         policy,
@@ -156,7 +156,12 @@ def encode_animation(frames: Sequence[Frame], frame_ms: int, max_bytes: int = MA
     return encoded
 
 
-def _render(env: Environment) -> Frame:
+def render_frame(env: Environment) -> Frame:
+    """Take a picture of an environment as people see it, at most 256 pixels a side.
+
+    Raises:
+        PlaitError: If the environment draws no RGB images.
+    """
     frame = env.render()
     if not isinstance(frame, ndarray) or frame.dtype != np.uint8 or frame.shape[2:] != (3,):
         raise PlaitError(

@@ -226,6 +226,38 @@ class Reaction:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A scene that succeeds undisturbed and is lost under a condition, filmed both ways.
+
+    Attributes:
+        condition: What was done to the policy.
+        seed: Of the scene.
+        file: The picture, undisturbed on the left; relative to the folder of the stress test.
+        instruction: What the policy read under the condition.
+        own_instruction: What it read undisturbed.
+        outcome: How the episode ended under the condition.
+        acted_on: Which object decided that; empty where none did, or the environment tells none.
+        num_steps: Control steps until then.
+        num_own_steps: Control steps to the success.
+        num_alike: Scenes that end so under the condition and succeed undisturbed.
+        num_solved: Scenes of the condition that succeed undisturbed.
+    """
+
+    condition: Condition
+    seed: int
+    file: str
+    instruction: str
+    own_instruction: str
+    outcome: str
+    acted_on: str
+    num_steps: int
+    num_own_steps: int
+    num_alike: int
+    num_solved: int
+    schema_version: int = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
 class StressResult:
     """The whole of `plait stress`: what its `results.json` holds and its report shows.
 
@@ -237,6 +269,7 @@ class StressResult:
         open: Open loop, if there were demonstrations.
         listening: In scenes with two feasible instructions; None where not played.
         reaction: On demonstrations; None where language cannot be judged on them.
+        failures: Rollouts of the most instructive failures; closed loop only.
         dataset: The demonstrations, if any.
         reference: The stress test that effective robustness refers to, if any.
         notes: Plain sentences on what could not be judged, and why.
@@ -257,4 +290,5 @@ class StressResult:
     settings: Mapping[str, Any]
     total_seconds: float
     machine: Machine
+    failures: tuple[Failure, ...] = ()
     schema_version: int = SCHEMA_VERSION

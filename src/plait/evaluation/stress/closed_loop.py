@@ -94,10 +94,12 @@ def play(
         seeds = listenable(make_env, seeds)
     refusal, episodes = "", []
     try:
-        episodes = evaluate_policy(
-            _blindfolded(policy, condition),
-            partial(_environment, make_env, condition, ingredients),
+        episodes = roll_out(
+            policy,
+            make_env,
+            condition,
             seeds,
+            ingredients,
             execution_horizon=execution_horizon,
             on_progress=on_episode,
             num_parallel=num_parallel,
@@ -109,7 +111,37 @@ def play(
     return _cell(condition, episodes, refusal, time.monotonic() - start)
 
 
-def _blindfolded(policy: Checked, condition: Condition) -> PredictsChunks:
+def roll_out(
+    policy: PredictsChunks,
+    make_env: MakeEnv,
+    condition: Condition,
+    seeds: Sequence[int],
+    ingredients: Ingredients,
+    **options: Any,
+) -> list[EpisodeResult]:
+    """Roll the policy out once in every scene under one condition.
+
+    Args:
+        policy: Anything that predicts chunks.
+        make_env: Makes one environment.
+        condition: What is done.
+        seeds: Of the scenes.
+        ingredients: What corruptions need.
+        options: Those of `evaluate_policy`.
+
+    Raises:
+        RefusedError: If the policy refuses an instruction.
+        PlaitError: Of the policy or the environment.
+    """
+    return evaluate_policy(
+        _blindfolded(policy, condition),
+        partial(_environment, make_env, condition, ingredients),
+        seeds,
+        **options,
+    )
+
+
+def _blindfolded(policy: PredictsChunks, condition: Condition) -> PredictsChunks:
     cameras = (condition.name,) if condition.kind == CAMERA else ()
     return Withheld(policy, condition.missing, cameras)
 

@@ -112,7 +112,7 @@ def _missing(loop: Loop) -> list[str]:
     ]
     if not shown:
         return []
-    parts = [f"{missing_name(score)} {value_text(score, loop)}" for score in shown]
+    parts = [f"{missing_name(score.condition)} {value_text(score, loop)}" for score in shown]
     start = "Of success" if loop.loop == CLOSED else "The action error becomes"
     left = " is left: " if loop.loop == CLOSED else ": "
     return [f"{start}{left}{text.listing(parts)}."]

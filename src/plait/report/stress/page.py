@@ -6,6 +6,7 @@ from typing import Any
 from plait.report import text
 from plait.report.page import environment, parts_with_figures
 from plait.report.stress.conclusions import conclude_stress
+from plait.report.stress.failures import load_failures
 from plait.report.stress.figures import curve_legend, stress_figures
 from plait.report.stress.reading import (
     MEASURES,
@@ -35,22 +36,31 @@ def write_stress_report(results_file: Path, output: Path) -> Path:
         `output`.
 
     Raises:
-        DataError: If the result is missing or unreadable.
+        DataError: If the result, or a picture it names, is missing or unreadable.
         OutputError: If the page cannot be written.
     """
     result = load_result(results_file, StressResult)
-    write_text_atomically(output, render_stress(result))
+    write_text_atomically(output, render_stress(result, results_file.parent))
     return output
 
 
-def render_stress(result: StressResult) -> str:
-    """Return the page as HTML."""
+def render_stress(result: StressResult, folder: Path) -> str:
+    """Return the page as HTML.
+
+    Args:
+        result: The stress test.
+        folder: That its pictures are in.
+
+    Raises:
+        DataError: If a picture is missing or unreadable.
+    """
     figures = stress_figures(result)
     loops = [loop for loop in (result.closed, result.open) if loop is not None]
     content: dict[str, Any] = {
         "result": result,
         "conclusions": conclude_stress(result),
         "loops": [_loop(loop, list(figures)) for loop in loops],
+        "failures": load_failures(result.failures, folder),
         "reaction_rows": [] if result.reaction is None else _reaction_rows(result.reaction),
         "setup": _setup(result),
         "settings": text.flatten(result.settings),

@@ -8,7 +8,9 @@ from plait.results.stress import (
     CLEAN,
     CLOSED,
     CORRUPTION,
+    LISTENING,
     MISSING,
+    Condition,
     Contribution,
     Loop,
     Score,
@@ -96,12 +98,22 @@ def is_worse(score: Score, loop: Loop) -> bool:
     return score.change_high < 0 if loop.loop == CLOSED else score.change_low > 0
 
 
-def missing_name(score: Score) -> str:
+def missing_name(condition: Condition) -> str:
     """Name what is missing: `without vision and proprio`, `without camera wrist`."""
-    condition = score.condition
     if condition.kind == CAMERA:
         return f"without camera {condition.name}"
     return f"without {text.listing(condition.missing)}"
+
+
+def condition_name(condition: Condition) -> str:
+    """Name what is done to a policy: `occlusion, severity 3`, `without camera wrist`."""
+    if condition.kind in (MISSING, CAMERA):
+        return missing_name(condition)
+    if condition.kind == LISTENING:
+        return "told another task of the scene"
+    if condition.kind == CORRUPTION:
+        return f"{condition.name}, severity {condition.severity}"
+    return "undisturbed" if condition.kind == CLEAN else condition.name
 
 
 def missing_scores(loop: Loop) -> Sequence[Score]:

@@ -44,7 +44,9 @@ def _table(result: StressResult, loop: Loop) -> Table:
             cells = [cell["value"] if cell else "" for cell in row["cells"]]
             table.add_row(Text(row["name"]), "", *cells, row["relative"])
     for score in missing_scores(loop):
-        table.add_row(Text(missing_name(score)), value_text(score, loop), *[""] * (len(played) + 1))
+        table.add_row(
+            Text(missing_name(score.condition)), value_text(score, loop), *[""] * (len(played) + 1)
+        )
     return table
 
 
@@ -93,7 +95,7 @@ def lattice_rows(loop: Loop) -> list[dict[str, Any]]:
     rows = []
     for score in (clean_of(loop), *missing_scores(loop)):
         gone = score.condition.missing
-        label = missing_name(score) if score is not clean_of(loop) else "everything"
+        label = missing_name(score.condition) if score is not clean_of(loop) else "everything"
         rows.append(
             {
                 "name": label,

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plait.data.normalize import MIN_STD, Normalizer, NormStats, StreamStats
+from plait.data.normalize import MIN_RANGE, MIN_STD, Normalizer, NormStats
+from plait.data.stream_stats import StreamStats
 from plait.errors import DataError, UnknownNameError
 
 
@@ -15,22 +16,6 @@ def stats(seed=0, steps=101):
     proprio = (rng.normal(size=(steps, 5)) * [1, 10, 100, 0.1, 2] + 3).astype(np.float32)
     action = rng.uniform(-1, 1, (steps, 3)).astype(np.float32) * np.float32([0.02, 1, 40])
     return proprio, action, NormStats.of(proprio, action)
-
-
-def test_statistics_of_known_numbers():
-    values = np.arange(101, dtype=np.float32)[:, None] * np.float32([1, -2])
-    found = StreamStats.of(values)
-    assert found.count == 101
-    np.testing.assert_allclose(found.mean, [50, -100])
-    # Var(0..n-1) = (n² - 1) / 12.
-    np.testing.assert_allclose(found.std, np.sqrt((101**2 - 1) / 12) * np.array([1, 2]))
-    np.testing.assert_allclose([found.min, found.max], [[0, -200], [100, 0]])
-    np.testing.assert_allclose([found.q01, found.q99], [[1, -198], [99, -2]])
-
-
-def test_large_offsets_do_not_cost_precision():
-    values = np.float32(4096) + np.array([[0], [1], [2]], dtype=np.float32)
-    np.testing.assert_allclose(StreamStats.of(values).std, [np.sqrt(2 / 3)], rtol=1e-12)
 
 
 def test_proprio_has_zero_mean_and_unit_deviation():
@@ -84,6 +69,36 @@ def test_a_constant_action_is_zero_and_returns_exactly():
     # Whatever the policy predicts there.
     actual = normalizer.unnormalize_actions(torch.full((7, 2), 0.7))
     assert torch.equal(actual, torch.from_numpy(action))
+
+
+def normalizer_of(action, mode):
+    proprio = np.zeros((len(action), 1), np.float32)
+    return Normalizer.from_stats(NormStats.of(proprio, action), actions=mode)
+
+
+@pytest.mark.parametrize("mode", ["quantile", "zscore"])
+def test_a_dimension_that_rarely_moves_keeps_what_it_does_then(mode):
+    # Both quantiles are 0, and the deviation nearly: what moves must not be lost, or blown up.
+    action = np.zeros((10_000, 2), np.float32)
+    action[5000, 0], action[:, 1] = 5 * MIN_RANGE, np.linspace(-1, 3, 10_000)
+    normalizer = normalizer_of(action, mode)
+    given = torch.from_numpy(action)
+    normalized = normalizer.normalize_actions(given)
+    assert set(normalized[:, 0].tolist()) == {-1.0, 1.0}
+    restored = normalizer.unnormalize_actions(normalized)
+    torch.testing.assert_close(restored, given, atol=1e-6, rtol=1e-5)
+    alone = normalizer_of(action[:, 1:], mode).normalize_actions(given[:, 1:])
+    assert torch.equal(normalized[:, 1:], alone)
+
+
+def test_each_dimension_has_a_mode_of_its_own():
+    _, action, found = stats()
+    modes = ("none", "zscore", "minmax")
+    out = Normalizer.from_stats(found, actions=modes).normalize_actions(torch.from_numpy(action))
+    for dim, mode in enumerate(modes):
+        alone = Normalizer.from_stats(found, actions=mode)
+        assert torch.equal(out[:, dim], alone.normalize_actions(torch.from_numpy(action))[:, dim])
+    assert torch.equal(out[:, 0], torch.from_numpy(action)[:, 0])
 
 
 def test_a_constant_state_is_not_blown_up():

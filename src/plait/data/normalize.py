@@ -7,77 +7,26 @@
 | zscore   | mean            | std             | unbounded                               |
 | minmax   | (max + min) / 2 | (max - min) / 2 | [-1, 1]                                 |
 | quantile | (q99 + q01) / 2 | (q99 - q01) / 2 | [-1, 1] for 98 % of the training values |
+| none     | 0               | 1               | that of the values                      |
 
-Nothing is clipped. A head whose output is bounded to [-1, 1] reaches every training action only
-with `minmax`, the default.
+Nothing is clipped here (see `plait.data.actions`). A head whose output is bounded to [-1, 1]
+reaches every training action only with `minmax`, the default.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from plait.errors import DataError, UnknownNameError
+from plait.action_spec import NORMALIZATIONS
+from plait.data.stream_stats import StreamStats
+from plait.errors import UnknownNameError
 
 MIN_STD = 1e-3
 MIN_RANGE = 1e-4
-MODES = ("zscore", "minmax", "quantile")
-
-
-@dataclass(frozen=True)
-class StreamStats:
-    """Exact per-dimension statistics of one stream of numbers.
-
-    Attributes:
-        count: Steps they are computed from.
-    """
-
-    mean: Float[np.ndarray, " dims"]
-    std: Float[np.ndarray, " dims"]
-    min: Float[np.ndarray, " dims"]
-    max: Float[np.ndarray, " dims"]
-    q01: Float[np.ndarray, " dims"]
-    q99: Float[np.ndarray, " dims"]
-    count: int
-
-    @classmethod
-    def of(cls, values: Float[np.ndarray, "steps dims"]) -> "StreamStats":
-        """Compute the statistics in float64.
-
-        Raises:
-            DataError: If there is no step.
-        """
-        if not len(values):
-            raise DataError("normalisation", "no step", "at least one training episode")
-        wide = values.astype(np.float64)
-        q01, q99 = np.quantile(wide, [0.01, 0.99], axis=0)
-        return cls(
-            wide.mean(axis=0),
-            wide.std(axis=0),
-            wide.min(axis=0),
-            wide.max(axis=0),
-            q01,
-            q99,
-            len(wide),
-        )
-
-    def center_and_scale(
-        self, mode: str
-    ) -> tuple[Float[np.ndarray, " dims"], Float[np.ndarray, " dims"]]:
-        """Return what a mode subtracts, and what it divides by.
-
-        Raises:
-            UnknownNameError: If there is no such mode.
-        """
-        if mode == "zscore":
-            return self.mean, self.std
-        if mode == "minmax":
-            return (self.max + self.min) / 2, (self.max - self.min) / 2
-        if mode == "quantile":
-            return (self.q99 + self.q01) / 2, (self.q99 - self.q01) / 2
-        raise UnknownNameError("normalisation", mode, MODES)
 
 
 @dataclass(frozen=True)
@@ -99,6 +48,48 @@ class NormStats:
             DataError: If there is no step.
         """
         return cls(StreamStats.of(proprio), StreamStats.of(action))
+
+
+def center_and_scale(
+    stats: StreamStats, mode: str
+) -> tuple[Float64[np.ndarray, " dims"], Float64[np.ndarray, " dims"]]:
+    """Return what a mode subtracts, and what it divides by.
+
+    Raises:
+        UnknownNameError: If there is no such mode.
+    """
+    if mode == "none":
+        return np.zeros_like(stats.mean), np.ones_like(stats.mean)
+    if mode == "zscore":
+        return stats.mean, stats.std
+    if mode == "minmax":
+        return (stats.max + stats.min) / 2, (stats.max - stats.min) / 2
+    if mode == "quantile":
+        return (stats.q99 + stats.q01) / 2, (stats.q99 - stats.q01) / 2
+    raise UnknownNameError("normalisation", mode, NORMALIZATIONS)
+
+
+def of_each_dimension(
+    stats: StreamStats, modes: Sequence[str]
+) -> tuple[Float64[np.ndarray, " dims"], Float64[np.ndarray, " dims"]]:
+    """Return what is subtracted from actions, and what they are divided by.
+
+    A dimension that rests nearly always, but not always, has no spread to divide by though it is
+    not constant: its extremes are taken then.
+
+    Args:
+        stats: Of the actions.
+        modes: One a dimension.
+
+    Raises:
+        UnknownNameError: If there is no such mode.
+    """
+    center, scale = center_and_scale(stats, "minmax")
+    for mode in set(modes):
+        own_center, own_scale = center_and_scale(stats, mode)
+        chosen = np.array([each == mode for each in modes]) & (own_scale >= MIN_RANGE)
+        center, scale = np.where(chosen, own_center, center), np.where(chosen, own_scale, scale)
+    return center, scale
 
 
 class Normalizer(nn.Module):
@@ -126,20 +117,25 @@ class Normalizer(nn.Module):
 
     @classmethod
     def from_stats(
-        cls, stats: NormStats, *, proprio: str = "zscore", actions: str = "minmax"
+        cls,
+        stats: NormStats,
+        *,
+        proprio: str = "zscore",
+        actions: str | Sequence[str] = "minmax",
     ) -> "Normalizer":
         """Build a normaliser from statistics.
 
         Args:
             stats: Of the training episodes.
             proprio: Mode of the state.
-            actions: Mode of the actions.
+            actions: Mode of the actions, or of each of their dimensions.
 
         Raises:
             UnknownNameError: If there is no such mode.
         """
-        proprio_center, proprio_scale = stats.proprio.center_and_scale(proprio)
-        action_center, action_scale = stats.action.center_and_scale(actions)
+        modes = [actions] * len(stats.action.mean) if isinstance(actions, str) else actions
+        proprio_center, proprio_scale = center_and_scale(stats.proprio, proprio)
+        action_center, action_scale = of_each_dimension(stats.action, modes)
         values = {
             "proprio_mean": proprio_center,
             "proprio_std": np.maximum(proprio_scale, MIN_STD),

@@ -18,6 +18,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from plait.data.dataset import Demonstrations
+from plait.data.normalize import center_and_scale
 from plait.evaluation.ridge import (
     Kernel,
     PatchFeatures,
@@ -195,7 +196,7 @@ class ActionStudy:
             num_steps: Batches a network learns from.
             seed: Of everything random.
         """
-        center, scale = data.norm_stats(train).action.center_and_scale("minmax")
+        center, scale = center_and_scale(data.norm_stats(train).action, "minmax")
         return cls(
             Steps.gather(data, even(data.steps_of(train), MAX_NETWORK_STEPS), texts),
             Steps.gather(data, even(data.steps_of(test), MAX_TEST_STEPS), texts),

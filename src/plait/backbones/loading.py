@@ -32,8 +32,8 @@ def reads_weights() -> bool:
     return _reads_weights.get()
 
 
-def require_library(name: str, extra: str) -> ModuleType:
-    """Import an optional library.
+def require_library(name: str, extra: str, *, user: str = "this encoder") -> ModuleType:
+    """Import an optional library that `user` needs.
 
     Raises:
         PlaitError: If it is not installed; says which extra has it.
@@ -42,7 +42,7 @@ def require_library(name: str, extra: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise PlaitError(
-            f"this encoder needs {name}, which is not installed ({error}); "
+            f"{user} needs {name}, which is not installed ({error}); "
             f"run: pip install 'plait[{extra}]'"
         ) from error
 

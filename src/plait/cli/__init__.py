@@ -13,6 +13,7 @@ from tyro.conf import subcommand
 from plait.cli.align import Align
 from plait.cli.check import Check
 from plait.cli.compare import Compare
+from plait.cli.convert import Convert
 from plait.cli.evaluate import Evaluate
 from plait.cli.inspect import Inspect
 from plait.cli.list import List
@@ -29,6 +30,7 @@ INTERRUPTED = 130
 Command = (
     Annotated[Compare, subcommand("compare")]
     | Annotated[Record, subcommand("record")]
+    | Annotated[Convert, subcommand("convert")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Align, subcommand("align")]
     | Annotated[Evaluate, subcommand("evaluate")]

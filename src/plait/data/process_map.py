@@ -16,6 +16,18 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 
+class WorkerDiedError(PlaitError):
+    """A worker process that ended without an answer: killed, or crashed in a library."""
+
+    def __init__(self, exit_code: int | None) -> None:
+        self.exit_code = exit_code
+        super().__init__(
+            f"a worker process ended unexpectedly (exit code {exit_code}; -9 means that "
+            "memory ran out). Finished work is kept: run the same command to go on. A script "
+            'that starts workers needs `if __name__ == "__main__":`'
+        )
+
+
 @dataclass(frozen=True)
 class _Failure:
     """An error as text: exceptions with their own constructors do not survive pickling."""
@@ -35,7 +47,8 @@ def process_map(
         num_workers: Processes.
 
     Raises:
-        PlaitError: The function's own, or that a process died.
+        PlaitError: The function's own.
+        WorkerDiedError: If a process died.
         RuntimeError: With the traceback of any other error of the function.
     """
     context = multiprocessing.get_context("spawn")
@@ -80,11 +93,7 @@ def _receive(connection: Connection, process: BaseProcess) -> Any:
         reply = connection.recv()
     except (EOFError, ConnectionResetError) as error:
         process.join()
-        raise PlaitError(
-            f"a worker process ended unexpectedly (exit code {process.exitcode}; -9 means that "
-            "memory ran out). Finished work is kept: run the same command to go on. A script "
-            'that starts workers needs `if __name__ == "__main__":`'
-        ) from error
+        raise WorkerDiedError(process.exitcode) from error
     if isinstance(reply, _Failure):
         raise (PlaitError if reply.is_user_error else RuntimeError)(reply.text)
     return reply

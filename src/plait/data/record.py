@@ -1,17 +1,19 @@
 """Record episodes in parallel, resumably, with the same bytes for any number of workers.
 
-Seeds are divided into shards. A worker makes the episodes of a shard and writes them under a
-temporary name, then renames; finished shards in `ROOT.recording/` are kept by an interrupted
-recording and used by the next. Only when all are there is the dataset written and renamed. It
-holds the first `num_episodes` seeds that succeeded, in order, so neither the number of workers nor
-interruptions change a byte.
+A seed is whatever an episode is made from: a scene's, or the place of an episode in a dataset of
+another format. Seeds are divided into shards. A worker makes the episodes of a shard and writes
+them under a temporary name, then renames; finished shards in `ROOT.recording/` are kept by an
+interrupted recording and used by the next. Only when all are there is the dataset written and
+renamed. It holds the first `num_episodes` seeds that succeeded, in order, so neither the number of
+workers nor interruptions change a byte.
 """
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from plait.data.episode import EncodedEpisode, EpisodeData
 from plait.data.files import beside, claim_folder, output_errors, refuse_existing
@@ -41,6 +43,12 @@ class Recording:
         seed: First seed.
         fps: Steps a second.
         storage: `image` or `video`.
+        robot_type: Name of the robot, for the record.
+        origin: Where the episodes come from, for the record; JSON.
+        num_seeds: How many seeds there are; as many as are needed where None.
+        max_shard_size: Most seeds in a shard; a worker holds the images of one in memory.
+        is_isolated: Whether episodes are made in processes of their own even with one worker,
+            because making one may end its process.
     """
 
     make_episode: MakeEpisode
@@ -50,6 +58,11 @@ class Recording:
     seed: int = 0
     fps: int = 10
     storage: str = "image"
+    robot_type: str | None = "plait_tabletop"
+    origin: Mapping[str, Any] | None = None
+    num_seeds: int | None = None
+    max_shard_size: int = MAX_SHARD_SIZE
+    is_isolated: bool = False
 
     @property
     def shards(self) -> Path:
@@ -58,13 +71,21 @@ class Recording:
 
     @property
     def shard_size(self) -> int:
-        """Seeds in a shard; depends on nothing but the number of episodes."""
-        return min(MAX_SHARD_SIZE, -(-self.num_episodes // MIN_SHARDS))
+        """Seeds in a shard; depends on nothing but what is recorded."""
+        return min(self.max_shard_size, -(-self.num_episodes // MIN_SHARDS))
+
+    def shard_seeds(self, index: int) -> range:
+        """Return the seeds of a shard."""
+        start = index * self.shard_size
+        end = start + self.shard_size
+        if self.num_seeds is not None:
+            end = min(end, self.num_seeds)
+        return range(self.seed + start, self.seed + end)
 
     def shard_path(self, index: int) -> Path:
         """Return the file of a shard, named by its seeds."""
-        start = self.seed + index * self.shard_size
-        return self.shards / f"seeds-{start:08d}-{start + self.shard_size:08d}.npz"
+        seeds = self.shard_seeds(index)
+        return self.shards / f"seeds-{seeds.start:08d}-{seeds.stop:08d}.npz"
 
 
 @dataclass(frozen=True)
@@ -79,9 +100,8 @@ class _ShardMaker:
 
     def __call__(self, index: int) -> int:
         """Make the episodes of one shard, write them, and return how many there are."""
-        start = self.recording.seed + index * self.recording.shard_size
         episodes = []
-        for seed in range(start, start + self.recording.shard_size):
+        for seed in self.recording.shard_seeds(index):
             made = self.recording.make_episode(seed)
             if made is not None:
                 made.check(f"{self.recording.root}, episode of seed {seed}")
@@ -148,7 +168,7 @@ def _make_enough_shards(recording: Recording, num_workers: int, show: Callable[[
         show(done)
         missing = [index for index, count in found.items() if count is None]
         maker = _ShardMaker(recording)
-        parallel = num_workers > 1 and len(missing) > 1
+        parallel = recording.is_isolated or (num_workers > 1 and len(missing) > 1)
         for count in process_map(maker, missing, num_workers) if parallel else map(maker, missing):
             done += count
             show(done)
@@ -179,7 +199,13 @@ def _next_num_shards(recording: Recording, counts: list[int]) -> int:
 
 def _write_dataset(recording: Recording, num_shards: int) -> None:
     left = recording.num_episodes
-    with LeRobotWriter(recording.root, fps=recording.fps, storage=recording.storage) as writer:
+    with LeRobotWriter(
+        recording.root,
+        fps=recording.fps,
+        storage=recording.storage,
+        robot_type=recording.robot_type,
+        origin=recording.origin,
+    ) as writer:
         for index in range(num_shards):
             for episode in read_shard(recording.shard_path(index)):
                 if left:

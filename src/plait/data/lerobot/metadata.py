@@ -74,6 +74,7 @@ def write_info(
     fps: int,
     robot_type: str | None,
     file_mb: int,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Write `meta/info.json`.
 
@@ -86,6 +87,7 @@ def write_info(
         fps: Steps a second.
         robot_type: Name of the robot.
         file_mb: Size at which a new file was started, in MiB.
+        origin: Where the data came from and what was done to it, under a key of our own.
     """
     has_video = any(feature["dtype"] == "video" for feature in features.values())
     info = {
@@ -104,4 +106,7 @@ def write_info(
         "video_path": VIDEO_PATH if has_video else None,
         "features": features,
     }
+    if origin is not None:
+        # Readers of the format pass over keys that they do not know.
+        info["plait"] = origin
     (root / INFO_FILE).write_text(json.dumps(info, indent=4), encoding="utf-8")

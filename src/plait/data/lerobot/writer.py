@@ -49,6 +49,7 @@ class LeRobotWriter:
         storage: `image` (PNG in the table) or `video` (h264 files).
         robot_type: Name of the robot, for the record.
         file_mb: Size at which a new data or video file is started, in MiB.
+        origin: Where the data came from and what was done to it, for the record; JSON.
 
     Raises:
         OutputError: If `root` holds anything, or cannot be written.
@@ -63,6 +64,7 @@ class LeRobotWriter:
         storage: str = "image",
         robot_type: str | None = "plait_tabletop",
         file_mb: int = FILE_MB,
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         if storage not in ("image", "video"):
             raise OptionError(f"storage must be 'image' or 'video', but is {storage!r}")
@@ -70,7 +72,7 @@ class LeRobotWriter:
             raise OptionError(f"fps must be at least 1, but is {fps}")
         refuse_existing(root)
         self.root, self.fps, self.storage = root, fps, storage
-        self.robot_type, self.file_mb = robot_type, file_mb
+        self.robot_type, self.file_mb, self.origin = robot_type, file_mb, origin
         self.partial = beside(root, ".partial")
         self._lock = claim_folder(self.partial, MARKER)
         self._features: dict[str, dict[str, Any]] = {}
@@ -241,6 +243,7 @@ class LeRobotWriter:
                 fps=self.fps,
                 robot_type=self.robot_type,
                 file_mb=self.file_mb,
+                origin=self.origin,
             )
             sync_folder(self.partial)
             refuse_existing(self.root)

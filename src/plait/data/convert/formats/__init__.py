@@ -1,0 +1,1 @@
+"""One file a format; its name is what `plait convert --format` takes."""

@@ -1,0 +1,238 @@
+"""Convert a dataset of another format to LeRobot v3.0: parallel, resumable, whole or not at all."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from plait.data.convert.adjust import Adjustments
+from plait.data.convert.base import COPY_AGAIN, Selection, Source
+from plait.data.convert.detect import detect, load_format
+from plait.data.episode import EpisodeData
+from plait.data.files import reason, refuse_existing
+from plait.data.process_map import WorkerDiedError, process_map
+from plait.data.record import MAX_SHARD_SIZE, Recording, record
+from plait.errors import DataError, OptionError, OutputError, UnknownNameError
+
+# Images of one shard, uncompressed, that a worker may hold.
+SHARD_BYTES = 512 << 20
+STORAGES = ("image", "video")
+FINGERPRINT_BYTES = 1 << 16
+USUAL_FPS = "Bridge 5, RT-1 3, DROID 15, LIBERO and robomimic 20, ALOHA 50"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What is converted, and how.
+
+    Attributes:
+        path: File or folder of the source; never written to.
+        root: Folder of the dataset to make.
+        fps: Steps a second; needed where the format does not say.
+        format: Name of the format; told from what stands there where None.
+        selection: What is taken from the source.
+        adjustments: What is changed on the way.
+        storage: `image` or `video`.
+
+    Raises:
+        UnknownNameError: If there is no such storage.
+    """
+
+    path: Path
+    root: Path
+    fps: int | None = None
+    format: str | None = None
+    selection: Selection = field(default_factory=Selection)
+    adjustments: Adjustments = field(default_factory=Adjustments)
+    storage: str = "image"
+
+    def __post_init__(self) -> None:
+        if self.storage not in STORAGES:
+            raise UnknownNameError("storage", self.storage, STORAGES)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source, and what its first episode tells.
+
+    Attributes:
+        source: The source.
+        format: Name of its format.
+        fingerprint: Of its files.
+        episode_bytes: Size of the first episode's images, uncompressed.
+    """
+
+    source: Source
+    format: str
+    fingerprint: str
+    episode_bytes: int
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Makes the episodes of a dataset from those of a source, in any process."""
+
+    source: Source
+    adjustments: Adjustments
+
+    def __call__(self, index: int) -> EpisodeData:
+        """Return one episode, adjusted."""
+        where = f"{self.source.path}, episode {index}"
+        return self.adjustments(self.source.read(index), where)
+
+
+def convert(
+    conversion: Conversion,
+    *,
+    num_workers: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Convert a dataset; a call after an interruption goes on.
+
+    Args:
+        conversion: What to convert, and how.
+        num_workers: Processes.
+        on_progress: Called with the number of episodes done, and of all.
+
+    Returns:
+        What is written into the dataset's `info.json` of its origin.
+
+    Raises:
+        DataError: If the source is damaged; names file, record and field.
+        OptionError: If an option is missing or out of range.
+        OutputError: If the folder is taken, or cannot be written.
+        PlaitError: If a worker process dies.
+    """
+    refuse_existing(conversion.root)
+    _refuse_inside(conversion.path, conversion.root)
+    opened = open_source(conversion)
+    source = opened.source
+    fps = _fps(source, conversion.fps)
+    origin = {
+        "plait_version": version("plait"),
+        "format": opened.format,
+        "source": conversion.path.resolve().name,
+        "source_fingerprint": opened.fingerprint,
+        "taken": source.taken,
+        "instruction_given": conversion.selection.instruction,
+        **asdict(conversion.adjustments),
+    }
+    recording = Recording(
+        Episodes(source, conversion.adjustments),
+        {"fps": fps, "storage": conversion.storage, **origin},
+        conversion.root,
+        source.num_episodes,
+        fps=fps,
+        storage=conversion.storage,
+        robot_type=source.robot_type,
+        origin=origin,
+        num_seeds=source.num_episodes,
+        max_shard_size=max(1, min(MAX_SHARD_SIZE, SHARD_BYTES // max(opened.episode_bytes, 1))),
+        is_isolated=source.is_isolated,
+    )
+    show = on_progress or (lambda _done, _total: None)
+    with _crashes_of(source.path, is_isolated=source.is_isolated):
+        record(
+            recording,
+            num_workers=num_workers,
+            on_progress=lambda done: show(done, source.num_episodes),
+        )
+    return origin
+
+
+def open_source(conversion: Conversion) -> Opened:
+    """Open and check a source and read its first episode, in a process of its own where needed.
+
+    Raises:
+        DataError: If there is nothing that can be converted.
+    """
+    name = conversion.format or detect(conversion.path)
+    is_isolated = load_format(name).is_isolated
+    opener = _Opener(name, conversion.selection)
+    with _crashes_of(conversion.path, is_isolated=is_isolated):
+        if is_isolated:
+            return next(process_map(opener, [conversion.path], 1))
+        return opener(conversion.path)
+
+
+@dataclass(frozen=True)
+class _Opener:
+    """Opens a source in any process."""
+
+    format: str
+    selection: Selection
+
+    def __call__(self, path: Path) -> Opened:
+        source = load_format(self.format).open(path, self.selection)
+        if not source.num_episodes:
+            raise DataError(path, "no episode", "at least one")
+        first = source.read(0)
+        size = sum(frames.nbytes for frames in first.images.values())
+        return Opened(source, self.format, fingerprint(source.files), size)
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Hash names, sizes, beginnings and ends of files: quick, and enough to tell sources apart.
+
+    Raises:
+        DataError: If one cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            size = path.stat().st_size
+            with path.open("rb") as file:
+                content = file.read(FINGERPRINT_BYTES)
+                file.seek(max(size - FINGERPRINT_BYTES, 0))
+                content += file.read(FINGERPRINT_BYTES)
+        except OSError as error:
+            found = f"cannot be read ({reason(error)})"
+            raise DataError(path, found, "a readable file") from error
+        digest.update(f"{path.name}\0{size}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _crashes_of(path: Path, *, is_isolated: bool) -> Iterator[None]:
+    """Say which source made a process die, where the library that reads it is the likely cause."""
+    try:
+        yield
+    except WorkerDiedError as error:
+        if not is_isolated or error.exit_code == -9:
+            raise
+        found = f"the library that reads it crashed (exit code {error.exit_code})"
+        raise DataError(path, found, "an undamaged file", COPY_AGAIN) from error
+
+
+def _refuse_inside(path: Path, root: Path) -> None:
+    """Keep the source as it is.
+
+    Raises:
+        OutputError: If the dataset, or its working folders, would lie in the source.
+    """
+    if path.is_dir() and root.resolve().is_relative_to(path.resolve()):
+        raise OutputError(f"{root} lies in the source {path}; choose a folder outside of it")
+
+
+def _fps(source: Source, wanted: int | None) -> int:
+    """Return the steps a second, from the source or the user.
+
+    Raises:
+        OptionError: If neither says, or they disagree.
+    """
+    if wanted is not None and wanted < 1:
+        raise OptionError(f"the fps is {wanted}, but must be at least 1")
+    if wanted is None and source.fps is None:
+        raise OptionError(
+            f"{source.path} does not say how many steps a second it was recorded with; give it "
+            f"with --fps (usual: {USUAL_FPS})"
+        )
+    if wanted is not None and source.fps is not None and wanted != source.fps:
+        raise OptionError(
+            f"the fps is {wanted}, but {source.path} says {source.fps}; leave --fps out"
+        )
+    return wanted or source.fps or 0

@@ -81,7 +81,7 @@ class DataError(PlaitError):
     """
 
     def __init__(self, path: Path | str, found: str, expected: str, todo: str = "") -> None:
-        self.path = Path(path)
+        self.path, self.found, self.expected, self.todo = Path(path), found, expected, todo
         text = f"{path}: {found}; expected {expected}"
         super().__init__(f"{text}. {todo}" if todo else text)
 

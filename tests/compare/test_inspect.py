@@ -11,6 +11,7 @@ from plait.compare.shortcuts import inspect_shortcuts, shortcuts_lines
 from plait.evaluation.shortcuts import ShortcutSettings
 from plait.report.shortcuts import conclude_shortcuts, judge_shortcuts
 from plait.results import load_result
+from plait.results.inspection import InspectionResult
 from plait.results.shortcuts import (
     BY_EPISODE,
     BY_SCENE,
@@ -21,7 +22,6 @@ from plait.results.shortcuts import (
     LanguageGain,
     SceneSharing,
     ShortcutMeasures,
-    ShortcutsResult,
 )
 
 SMALL = ["--steps", "60", "--image-size", "16"]
@@ -177,12 +177,15 @@ def test_a_painted_instruction_can_be_ignored_and_the_result_is_written_whole(ca
     arguments = ["inspect", "--shortcuts", str(data), "--out", str(out), "--json", *SMALL]
     assert main(arguments) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["verdict"]["kind"] == "can_ignore"
-    result = load_result(out / "results.json", ShortcutsResult)
-    assert result.verdict.sentence == printed["verdict"]["sentence"]
+    assert printed["shortcuts"]["verdict"]["kind"] == "can_ignore"
+    result = load_result(out / "results.json", InspectionResult).shortcuts
+    assert result.verdict.sentence == printed["shortcuts"]["verdict"]["sentence"]
     assert "the first image alone tells which of the 2 instructions" in result.verdict.sentence
     assert result.dataset.num_episodes == 120
-    assert [path.name for path in out.iterdir()] == ["results.json"]
+    assert {path.name for path in out.iterdir()} == {"results.json", "report.html", "frames"}
+    page = (out / "report.html").read_text()
+    assert "Can language be ignored?" in page
+    assert "the first image alone tells which of the 2 instructions" in page
 
 
 def test_an_obeyed_instruction_cannot_be_ignored_and_a_person_reads_why(capsys, tmp_path):
@@ -196,11 +199,11 @@ def test_an_obeyed_instruction_cannot_be_ignored_and_a_person_reads_why(capsys, 
 
 def test_one_instruction_prints_no_accuracy(capsys, tmp_path):
     data = fakes.write(tmp_path / "data", fakes.one_instruction, 12)
-    assert main(["inspect", str(data), "--steps", "3", "--image-size", "16"]) == 0
+    options = ["--steps", "3", "--image-size", "16", "--out", str(tmp_path / "out")]
+    assert main(["inspect", "--shortcuts", str(data), *options]) == 0
     output = capsys.readouterr()
     assert output.out == ""
     text = " ".join(output.err.split())
-    assert "has one check so far, --shortcuts; it is made now" in text
     assert "Predicting the instruction is not judged: all episodes have the same" in text
     assert "can ignore its instruction: all 12 episodes have the same one" in text
     assert "first image" not in text
@@ -219,10 +222,13 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(capsys, tmp_path):
     missing = refused(capsys, str(tmp_path / "none"), "--out", str(out))
     assert "expected a LeRobot dataset" in missing
     assert "has 3 episodes; at least 4 are needed" in refused(capsys, data, "--out", str(out))
-    assert "did you mean 'base'" in refused(capsys, data, "--cameras", "bse")
-    assert "the image size is 8, but must be at least 16" in refused(
-        capsys, data, "--image-size", "8"
-    )
-    assert "the number of episodes is -2" in refused(capsys, data, "--episodes", "-2")
-    assert "the number of steps is 0" in refused(capsys, data, "--steps", "0")
+    for words, *options in (
+        ("did you mean 'base'", "--cameras", "bse"),
+        ("the image size is 8, but must be at least 16", "--image-size", "8"),
+        ("the number of episodes is -2", "--episodes", "-2"),
+        ("the number of steps is 0", "--steps", "0"),
+        ("the number of frames is 0", "--frames", "0"),
+        ("the number of episodes to see is -1", "--look-at", "-1"),
+    ):
+        assert words in refused(capsys, data, "--out", str(out), *options)
     assert not out.exists()

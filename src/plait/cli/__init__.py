@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _guard(command.run)
 
 
-def _guard(run: Callable[[], None]) -> int:
+def _guard(run: Callable[[], int | None]) -> int:
     """Turn what a user can act on into one sentence; let bugs keep their traceback."""
     try:
-        run()
+        return run() or 0
     except KeyboardInterrupt as stop:
         to_stderr(f"plait: {str(stop) or 'stopped; run the same command again to go on'}")
         return INTERRUPTED
@@ -67,4 +67,3 @@ def _guard(run: Callable[[], None]) -> int:
             raise
         to_stderr(f"plait: {text}")
         return USER_ERROR
-    return 0

@@ -56,6 +56,17 @@ def load_image(folder: Path, file: str) -> Image.Image:
     return _open(folder, file)[1].convert("RGB")
 
 
+def embed(folder: Path, file: str) -> Moving:
+    """Read a still picture as it is.
+
+    Raises:
+        DataError: If it is missing, is no picture, or lies outside the folder.
+    """
+    content, image = _open(folder, file)
+    uri = _data_uri(content, MIME_TYPES[str(image.format)])
+    return Moving(moving=uri, still=uri, width=image.width, height=image.height)
+
+
 def plain(image: Image.Image) -> str:
     """Return a picture as a data URI, enlarged without smoothing."""
     return _encode(_enlarge(image), "PNG")

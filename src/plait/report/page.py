@@ -147,10 +147,15 @@ def parts_with_figures(drawn: Mapping[str, figures.Figure]) -> dict[str, Any]:
     return {
         "figures": drawn,
         "figure_data": {name: figure.as_json() for name, figure in drawn.items()},
-        "style": _source("style.css"),
+        "style": style_sheet(),
         "script": _source("theme.js"),
         "plotly": Markup(get_plotlyjs()),
     }
+
+
+def style_sheet() -> Markup:
+    """Return the style sheet of all pages."""
+    return _source("style.css")
 
 
 def _legends(comparison: Comparison) -> dict[str, list[dict[str, str | bool]]]:

@@ -200,6 +200,36 @@ def _added(gain: LanguageGain) -> str:
     )
 
 
+PREDICTION_HEADINGS = ("from", "by", "right", "95 % interval")
+ACTION_HEADINGS = ("from", "by", "every step", "95 % interval", FIRST_STEP, "95 % interval")
+
+
+def prediction_rows(measures: ShortcutMeasures) -> list[tuple[str, ...]]:
+    """Write how often each probe names the instruction, against chance; nothing if not judged."""
+    prediction = measures.prediction
+    if not prediction.probes:
+        return []
+    probes = [
+        (probe.source, probe.model, text.percent(probe.accuracy.value), _interval(probe.accuracy))
+        for probe in prediction.probes
+    ]
+    chance = {"commonest": prediction.majority, "uniform": prediction.uniform}
+    return [*probes, *(("nothing", by, text.percent(share), "") for by, share in chance.items())]
+
+
+def action_rows(measures: ShortcutMeasures) -> list[tuple[str, ...]]:
+    """Write how much of the variance of actions is explained from what."""
+    explained = [
+        (row.inputs, row.model, *_cells(row.every_step), *_cells(row.first_step))
+        for row in measures.actions
+    ]
+    gains = [
+        ("gain by the instruction", gain.model, *_cells(gain.every_step), *_cells(gain.first_step))
+        for gain in measures.gains
+    ]
+    return [*explained, *gains]
+
+
 def prediction_table(measures: ShortcutMeasures) -> Table:
     """Lay out how often each probe names the instruction, against chance."""
     prediction = measures.prediction
@@ -207,32 +237,22 @@ def prediction_table(measures: ShortcutMeasures) -> Table:
         f"the instruction, one of {prediction.num_instructions}, named on "
         f"{prediction.num_test_episodes} held-out episodes"
     )
-    table = _table(title, ("from", "by", "right", "95 % interval"))
-    for probe in prediction.probes:
-        share = probe.accuracy
-        table.add_row(probe.source, probe.model, text.percent(share.value), _interval(share))
-    table.add_row("nothing", "commonest", text.percent(prediction.majority), "")
-    table.add_row("nothing", "uniform", text.percent(prediction.uniform), "")
-    return table
+    return _table(title, PREDICTION_HEADINGS, prediction_rows(measures))
 
 
 def actions_table(measures: ShortcutMeasures) -> Table:
     """Lay out how much of the variance of actions is explained from what."""
-    headings = ("from", "by", "every step", "95 % interval", FIRST_STEP, "95 % interval")
-    table = _table("variance of held-out action chunks explained (R² in %)", headings)
-    for row in measures.actions:
-        table.add_row(row.inputs, row.model, *_cells(row.every_step), *_cells(row.first_step))
-    for gain in measures.gains:
-        name = "gain by the instruction"
-        table.add_row(name, gain.model, *_cells(gain.every_step), *_cells(gain.first_step))
-    return table
+    title = "variance of held-out action chunks explained (R² in %)"
+    return _table(title, ACTION_HEADINGS, action_rows(measures))
 
 
-def _table(title: str, headings: tuple[str, ...]) -> Table:
+def _table(title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, title=Text(title))
     table.title_justify = "left"
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="left" if number < 2 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

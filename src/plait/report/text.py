@@ -1,11 +1,14 @@
 """How numbers and lists are written, the same in the page, on the terminal and in sentences."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from plait.results import PairedComparison, Rate
 from plait.results.alignment import FactorRecall, RetrievalScore
+from plait.wording import counted as counted
+from plait.wording import listing as listing
+from plait.wording import percent as percent
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
@@ -13,11 +16,6 @@ NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 SMALLEST_P = 0.001
 SIGNIFICANCE = 0.05
-
-
-def percent(share: float) -> str:
-    """Write a share as `62.5%`."""
-    return f"{100 * share:.1f}%"
 
 
 def interval(rate: Rate | RetrievalScore | FactorRecall) -> str:
@@ -80,19 +78,6 @@ def duration(seconds: float) -> str:
     if seconds < 5970:
         return f"{seconds / 60:.1f}{NO_BREAK_SPACE}min"
     return f"{seconds / 3600:.1f}{NO_BREAK_SPACE}h"
-
-
-def listing(names: Sequence[str]) -> str:
-    """Join names as `a`, `a and b` or `a, b and c`; with `;` where a name holds a comma."""
-    if len(names) < 2:
-        return "".join(names)
-    comma = "; " if any("," in name for name in names) else ", "
-    return f"{comma.join(names[:-1])} and {names[-1]}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Write `1 episode`, `2,400 episodes`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def words(name: str) -> str:

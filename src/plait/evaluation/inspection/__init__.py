@@ -1,0 +1,1 @@
+"""Is a dataset sound? One module a family of checks, each from arrays to findings."""

@@ -85,7 +85,7 @@ def absent_images(path: Path, key: str) -> Bool[ndarray, " rows"]:
     """
     try:
         with pq.ParquetFile(path) as file:
-            _require_images(path, file, key)
+            require_images(path, file, key)
             if _counts_no_null(file, key):
                 return np.zeros(file.metadata.num_rows, dtype=np.bool_)
             refuse_false_claims(path, file, [key])
@@ -98,7 +98,12 @@ def absent_images(path: Path, key: str) -> Bool[ndarray, " rows"]:
         raise damaged(path, error) from error
 
 
-def _require_images(path: Path, file: pq.ParquetFile, key: str) -> None:
+def require_images(path: Path, file: pq.ParquetFile, key: str) -> None:
+    """Refuse a file without a column of images.
+
+    Raises:
+        DataError: Naming what is there instead.
+    """
     if key not in file.schema_arrow.names:
         raise DataError(path, f"no column {key!r}", "the images", COPY_AGAIN)
     kind = file.schema_arrow.field(key).type

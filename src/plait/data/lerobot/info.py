@@ -119,7 +119,7 @@ def frame_size(path: Path, key: str, feature: dict[str, Any]) -> tuple[int, int]
     Raises:
         DataError: If it does not say.
     """
-    shape, names = feature.get("shape"), _flat_names(feature.get("names"))
+    shape, names = feature.get("shape"), flat_names(feature.get("names"))
     if not (isinstance(shape, list) and len(shape) == 3):
         raise DataError(path, f"{key} of shape {shape}", "height, width and channels")
     # Every order occurs; the names decide where there are any, the channels otherwise.
@@ -136,12 +136,12 @@ def frame_size(path: Path, key: str, feature: dict[str, Any]) -> tuple[int, int]
     return sides
 
 
-def _flat_names(names: Any) -> list[str]:
-    """Return the names of axes from a list, a list of lists, or an object of either."""
+def flat_names(names: Any) -> list[str]:
+    """Return names of axes or dimensions from a list, a list of lists, or an object of either."""
     if isinstance(names, dict):
         names = list(names.values())
     if isinstance(names, list):
-        return [name for part in names for name in _flat_names(part)]
+        return [name for part in names for name in flat_names(part)]
     return [names] if isinstance(names, str) else []
 
 

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plait.data.lerobot.checks import read_info
-from plait.data.lerobot.format import IMAGE_PREFIX
+from plait.data.lerobot.info import (
+    ACTION_KEYS,
+    STATE_KEYS,
+    camera_keys,
+    flat_names,
+    numbers_key,
+    read_info,
+)
 from plait.data.survey.rows import Rows, read_all_rows
 from plait.data.survey.tables import EpisodeRecord, read_episodes, read_stats, read_task_texts
 from plait.errors import DataError
@@ -47,11 +53,17 @@ class Survey:
     @property
     def cameras(self) -> dict[str, str]:
         """Features that are cameras, by their short names; depth is no picture, and left out."""
-        return {
-            key.removeprefix(IMAGE_PREFIX): key
-            for key, feature in self.info["features"].items()
-            if feature["dtype"] in ("image", "video") and not _is_depth(feature)
-        }
+        return dict(camera_keys(self.info["features"]))
+
+    @property
+    def state_key(self) -> str | None:
+        """Feature of the state."""
+        return numbers_key(self.info["features"], STATE_KEYS)
+
+    @property
+    def action_key(self) -> str:
+        """Feature of the action."""
+        return numbers_key(self.info["features"], ACTION_KEYS) or ACTION_KEYS[0]
 
     def declared_size(self, key: str) -> tuple[int, ...]:
         """Return the numbers of the declared shape of a camera, without the channels, sorted.
@@ -65,23 +77,8 @@ class Survey:
 
     def dim_names(self, key: str) -> tuple[str, ...]:
         """Return what the dimensions of a feature are called; empty where the names do not fit."""
-        names = self.info["features"][key].get("names")
-        flat = tuple(_flatten(names))
+        flat = tuple(flat_names(self.info["features"][key].get("names")))
         return flat if len(flat) == self.rows.vectors[key].shape[1] else ()
-
-
-def _is_depth(feature: Mapping[str, Any]) -> bool:
-    info = feature.get("info") or feature.get("video_info") or {}
-    return bool(info.get("is_depth_map") or info.get("video.is_depth_map"))
-
-
-def _flatten(names: Any) -> list[str]:
-    """Lists, lists of lists and objects with lists all occur."""
-    if isinstance(names, dict):
-        names = list(names.values())
-    if isinstance(names, list):
-        return [name for part in names for name in _flatten(part)]
-    return [] if names is None else [str(names)]
 
 
 def survey(root: Path) -> Survey:
@@ -101,7 +98,7 @@ def survey(root: Path) -> Survey:
         info,
         rows,
         read_episodes(root, info, problems),
-        read_task_texts(root, problems),
+        read_task_texts(root, info, problems),
         read_stats(root, problems),
         tuple(problems),
     )

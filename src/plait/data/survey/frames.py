@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from plait.data.episode import decode_image
-from plait.data.lerobot.checks import COPY_AGAIN, damaged
+from plait.data.lerobot.images import require_images
+from plait.data.lerobot.tables import PARQUET_ERRORS, damaged, refuse_false_claims
 from plait.data.survey import Survey
 from plait.data.survey.tables import tolerated
 from plait.errors import DataError
@@ -20,15 +21,25 @@ from plait.errors import DataError
 ROWS_PER_READ = 64
 # Frames decoded in one file at most: key frames may be far apart.
 MAX_DECODED = 6000
+# An image as it stands in a row: bytes and path, either of which may be null.
+Stored = dict[str, Any] | None
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded frame, or a frame that could not be decoded, where `image` is None."""
+    """A frame that was asked for.
+
+    Attributes:
+        episode: Its episode.
+        step: Its step there.
+        image: The picture; None where it could not be decoded, or was never recorded.
+        is_recorded: False where the dataset says that the camera was not recorded.
+    """
 
     episode: int
     step: int
     image: UInt8[ndarray, "height width_px 3"] | None
+    is_recorded: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,24 +99,26 @@ def _from_rows(
         by_file.setdefault(file, {})[place] = one
     for file, places in by_file.items():
         with tolerated(problems):
-            for place, content in _contents(survey.rows.files[file], key, sorted(places)):
+            for place, found in _contents(survey.rows.files[file], key, sorted(places)):
                 one = places[place]
-                yield Frame(one.episode, one.step, _decoded(content))
+                is_recorded = found is not None and any(part is not None for part in found.values())
+                image = _decoded(found["bytes"]) if found is not None else None
+                yield Frame(one.episode, one.step, image, is_recorded)
 
 
 def _decoded(content: bytes | None) -> UInt8[ndarray, "height width_px 3"] | None:
     try:
         return decode_image(content or b"")
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, ValueError):
         return None
 
 
-def _contents(path: Path, key: str, places: Sequence[int]) -> Iterator[tuple[int, bytes | None]]:
+def _contents(path: Path, key: str, places: Sequence[int]) -> Iterator[tuple[int, Stored]]:
     """Read the compressed images at some places of a file, in order."""
     try:
         with pq.ParquetFile(path) as file:
-            if key not in file.schema_arrow.names:
-                raise DataError(path, f"no column {key!r}", "the images", COPY_AGAIN)
+            require_images(path, file, key)
+            refuse_false_claims(path, file, [key])
             begin, rest = 0, list(places)
             for group in range(file.num_row_groups):
                 end = begin + file.metadata.row_group(group).num_rows
@@ -114,21 +127,21 @@ def _contents(path: Path, key: str, places: Sequence[int]) -> Iterator[tuple[int
                 if here:
                     yield from _in_group(file, key, group, begin, set(here))
                 begin = end
-    except (pa.ArrowException, OSError, KeyError, AttributeError) as error:
+    except PARQUET_ERRORS as error:
         raise damaged(path, error) from error
 
 
 def _in_group(
     file: pq.ParquetFile, key: str, group: int, begin: int, places: set[int]
-) -> Iterator[tuple[int, bytes | None]]:
+) -> Iterator[tuple[int, Stored]]:
     place = begin
     batches = file.iter_batches(batch_size=ROWS_PER_READ, row_groups=[group], columns=[key])
     for batch in batches:
-        contents = batch.column(0).field("bytes")
-        for offset in range(len(contents)):
+        images = batch.column(0)
+        for offset in range(len(images)):
             if place + offset in places:
-                yield place + offset, contents[offset].as_py()
-        place += len(contents)
+                yield place + offset, images[offset].as_py()
+        place += len(images)
 
 
 def _from_videos(
@@ -138,7 +151,7 @@ def _from_videos(
     for one in wanted:
         record = survey.episodes.get(one.episode)
         if record is None or key not in record.videos:
-            yield Frame(one.episode, one.step, None)
+            yield Frame(one.episode, one.step, None, is_recorded=record is None)
             continue
         place = record.videos[key]
         by_file.setdefault(place.path, []).append((place.start_s + one.step / survey.fps, one))
@@ -156,7 +169,7 @@ def _at_times(
     if not path.exists():
         raise DataError(path, "no such file", "a video", "Copy the dataset again")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             budget = MAX_DECODED
@@ -169,6 +182,6 @@ def _at_times(
                     if frame.time is not None and frame.time >= time - 0.5 / fps:
                         yield time, np.asarray(frame.to_ndarray(format="rgb24"))
                         break
-    except (av.error.FFmpegError, IndexError, ValueError) as error:
+    except (av.error.FFmpegError, IndexError, ValueError, MemoryError) as error:
         todo = "Copy or record the dataset again"
         raise DataError(path, f"cannot be decoded ({error})", "a whole video", todo) from error

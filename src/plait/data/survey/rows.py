@@ -1,7 +1,7 @@
 """All rows of a dataset, in one array a feature; what is missing or damaged stands as NaN or -1."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,15 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Float64, Int64
 from numpy import ndarray
 
-from plait.data.lerobot.checks import COPY_AGAIN, SAID, damaged
 from plait.data.lerobot.format import AUTOMATIC, INFO_FILE
+from plait.data.lerobot.info import SAID
+from plait.data.lerobot.json_files import COPY_AGAIN
+from plait.data.lerobot.tables import PARQUET_ERRORS, damaged, refuse_false_claims
 from plait.errors import DataError
 
 MISSING = -1
+# Before the name of a feature: where it is null.
+ABSENT = "absent "
 COUNTERS = ("episode_index", "frame_index", "task_index")
 NOT_NUMBERS = ("image", "video", "string", "language")
 
@@ -33,6 +37,7 @@ class Rows:
         task_index: Which instruction.
         source: File of each row, and its place there.
         files: The files.
+        absent: Rows in which a feature was not recorded: null, which is no mistake of itself.
     """
 
     vectors: Mapping[str, Float32[ndarray, "rows dims"]]
@@ -42,6 +47,7 @@ class Rows:
     task_index: Int64[ndarray, " rows"]
     source: Int64[ndarray, "rows 2"]
     files: tuple[Path, ...] = ()
+    absent: Mapping[str, Bool[ndarray, " rows"]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.episode_index)
@@ -121,8 +127,10 @@ def _read(path: Path, dims: Mapping[str, int]) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             names = set(file.schema_arrow.names)
-            return file.read(columns=[key for key in (*dims, *AUTOMATIC) if key in names])
-    except (pa.ArrowException, OSError) as error:
+            wanted = [key for key in (*dims, *AUTOMATIC) if key in names]
+            refuse_false_claims(path, file, wanted)
+            return file.read(columns=wanted)
+    except PARQUET_ERRORS as error:
         raise damaged(path, error) from error
 
 
@@ -133,10 +141,13 @@ def _columns(
     for key in (*dims, "timestamp", *COUNTERS):
         size = dims.get(key, 1)
         if key in table.column_names:
-            values = _numbers(path, table[key].combine_chunks(), key, size, problems)
+            column = table[key].combine_chunks()
+            values = _numbers(path, column, key, size, problems)
+            found[ABSENT + key] = ~np.asarray(column.is_valid())
         else:
             problems.append(DataError(path, f"no column {key!r}", f"it, {SAID}", COPY_AGAIN))
             values = np.full((table.num_rows, size), np.nan)
+            found[ABSENT + key] = np.zeros(table.num_rows, dtype=bool)
         if key in COUNTERS:
             counted = np.where(np.isfinite(values[:, 0]), values[:, 0], MISSING)
             found[key] = counted.astype(np.int64)
@@ -161,7 +172,7 @@ def _numbers(
         return np.full((len(column), size), np.nan)
     sizes = np.diff(offsets)
     is_whole = (sizes == size) & np.asarray(column.is_valid())
-    wrong = np.flatnonzero(~is_whole)
+    wrong = np.flatnonzero((sizes != size) & np.asarray(column.is_valid()))
     if len(wrong):
         found = (
             f"{key} with {sizes[wrong[0]]} numbers in row {wrong[0]}, and {len(wrong)} such rows"
@@ -206,4 +217,5 @@ def _assemble(
         whole["task_index"],
         whole["source"],
         files,
+        {key: whole[ABSENT + key] for key in dims},
     )

@@ -1,21 +1,21 @@
 """The tables under `meta/`, of LeRobot v3.0 (parquet) and v2.x (JSON lines), read with patience."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from plait.data.files import reason
-from plait.data.lerobot.checks import COPY_AGAIN, fill_template, read_table
-from plait.data.lerobot.format import STATS_FILE, TASKS_FILE
+from plait.data.lerobot import layout_v2, layout_v3
+from plait.data.lerobot.format import FILES_PER_CHUNK, STATS_FILE
+from plait.data.lerobot.info import fill_template, is_v2
+from plait.data.lerobot.json_files import COPY_AGAIN, read_lines, read_object
+from plait.data.lerobot.tables import read_table
 from plait.errors import DataError
 
-EPISODE_LINES, TASK_LINES = "meta/episodes.jsonl", "meta/tasks.jsonl"
-STATS_LINES = "meta/episodes_stats.jsonl"
+EPISODE_STATS_FILE = "meta/episodes_stats.jsonl"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class EpisodeRecord:
     Attributes:
         length: Its steps.
         tasks: Its instructions.
-        videos: Where its frames are, by the key of the camera.
+        videos: Where its frames are, by the key of the camera; none where it was not recorded.
     """
 
     length: int
@@ -51,87 +51,113 @@ def tolerated(problems: list[DataError]) -> Iterator[None]:
 
 
 def read_episodes(
-    root: Path, info: Mapping[str, Any], problems: list[DataError]
+    root: Path, info: dict[str, Any], problems: list[DataError]
 ) -> dict[int, EpisodeRecord]:
     """Read the table of the episodes."""
-    rows: list[dict[str, Any]] = []
-    files = sorted((root / "meta" / "episodes").rglob("*.parquet"))
-    for path in files:
-        with tolerated(problems):
-            rows += read_table(path).to_pylist()
-    if not files:
-        with tolerated(problems):
-            rows = read_lines(root / EPISODE_LINES)
+    keys = [key for key, feature in info["features"].items() if feature["dtype"] == "video"]
     records: dict[int, EpisodeRecord] = {}
-    for row in rows:
-        path = files[0] if files else root / EPISODE_LINES
+    for path, row in _episode_rows(root, info, keys, problems):
         with tolerated(problems):
-            index, record = _record(root, path, info, row)
+            index, length = (_whole(path, row, name) for name in ("episode_index", "length"))
             if index in records:
                 raise DataError(path, f"episode {index} twice", "every episode once", COPY_AGAIN)
-            records[index] = record
-    return records
+            records[index] = EpisodeRecord(length, _texts(row))
+            videos = _videos(root, path, info, row, keys, index)
+            records[index] = replace(records[index], videos=videos)
+    return _without_absent(info, records) if is_v2(info) else records
 
 
-def _record(
-    root: Path, path: Path, info: Mapping[str, Any], row: Mapping[str, Any]
-) -> tuple[int, EpisodeRecord]:
-    try:
-        index, length = int(row["episode_index"]), int(row["length"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(path, f"a row {dict(row)}", "episode_index and length") from error
+def _episode_rows(
+    root: Path, info: dict[str, Any], keys: list[str], problems: list[DataError]
+) -> list[tuple[Path, dict[str, Any]]]:
+    if is_v2(info):
+        path = root / layout_v2.EPISODES_FILE
+        with tolerated(problems):
+            return [(path, row) for row in read_lines(path, "the list of the episodes")]
+        return []
+    folder = root / "meta" / "episodes"
+    files = sorted(folder.rglob("*.parquet"))
+    if not files:
+        problems.append(DataError(folder, "no file", "the table of the episodes", COPY_AGAIN))
+    names = ("chunk_index", "file_index", "from_timestamp")
+    columns = ["tasks", *(f"videos/{key}/{name}" for key in keys for name in names)]
+    rows: list[tuple[Path, dict[str, Any]]] = []
+    for path in files:
+        with tolerated(problems):
+            table = read_table(path, (layout_v3.INDEX, layout_v3.LENGTH), columns)
+            rows += [(path, row) for row in table.to_pylist()]
+    return rows
+
+
+def _whole(path: Path, row: Mapping[str, Any], name: str) -> int:
+    value = row.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise DataError(path, f"{name} = {value!r}", "a whole number", COPY_AGAIN)
+    return value
+
+
+def _texts(row: Mapping[str, Any]) -> tuple[str, ...]:
     told = row.get("tasks") or ()
-    texts = (told,) if isinstance(told, str) else tuple(str(text) for text in told)
-    videos = {
-        key: _place(root, path, info, row, key, index)
-        for key, feature in info["features"].items()
-        if feature["dtype"] == "video"
-    }
-    return index, EpisodeRecord(length, texts, videos)
+    return (told,) if isinstance(told, str) else tuple(str(text) for text in told)
 
 
-def _place(
-    root: Path, path: Path, info: Mapping[str, Any], row: Mapping[str, Any], key: str, index: int
-) -> VideoPlace:
-    """Return where a video is: v3.0 says it in the row, v2.x has a file an episode."""
-    template = info.get("video_path")
-    if not template:
-        raise DataError(path, f"no video_path, though {key} is a video", "a template", COPY_AGAIN)
-    try:
-        chunk = int(row[f"videos/{key}/chunk_index"])
-        file = int(row[f"videos/{key}/file_index"])
-        start_s = float(row.get(f"videos/{key}/from_timestamp") or 0.0)
-    except (KeyError, TypeError, ValueError) as error:
-        if any(name.startswith("videos/") for name in row) or "{file_index" in template:
-            found = f"no videos/{key}/file_index of episode {index}"
-            raise DataError(path, found, "where each episode is", COPY_AGAIN) from error
-        chunk, file, start_s = index // int(info.get("chunks_size", 1000)), 0, 0.0
-    places = {"video_key": key, "chunk_index": chunk, "file_index": file}
-    older = {"episode_chunk": chunk, "episode_index": index}
-    return VideoPlace(fill_template(root, template, **places, **older), start_s)
-
-
-def read_task_texts(root: Path, problems: list[DataError]) -> dict[int, str]:
-    """Read the table of the instructions."""
-    path = root / TASKS_FILE
-    rows: list[dict[str, Any]] = []
-    with tolerated(problems):
-        if path.exists():
-            rows = read_table(path).to_pylist()
-        else:
-            path = root / TASK_LINES
-            rows = read_lines(path)
-    texts: dict[int, str] = {}
-    for row in rows:
-        # A pandas index without a name is stored under the last of these.
-        text = row.get("task", row.get("__index_level_0__"))
-        index = row.get("task_index")
-        if not isinstance(index, int) or not isinstance(text, str):
-            problems.append(DataError(path, f"a row {row}", "task_index and task", COPY_AGAIN))
+def _videos(
+    root: Path,
+    path: Path,
+    info: dict[str, Any],
+    row: Mapping[str, Any],
+    keys: list[str],
+    episode: int,
+) -> dict[str, VideoPlace]:
+    """Return where the videos of an episode are: v3.0 says it in the row, v2.x has files."""
+    template, places = info.get("video_path"), {}
+    if keys and not template:
+        raise DataError(path, f"no video_path, though {keys[0]} is a video", "a template")
+    for key in keys:
+        if is_v2(info):
+            chunk = episode // info.get("chunks_size", FILES_PER_CHUNK)
+            values = {"episode_chunk": chunk, "chunk_index": chunk, "episode_index": episode}
+            places[key] = VideoPlace(fill_template(root, template, video_key=key, **values), 0.0)
             continue
-        if index in texts:
-            problems.append(DataError(path, f"task {index} twice", "every task once", COPY_AGAIN))
-        texts[index] = text
+        prefix = f"videos/{key}"
+        if f"{prefix}/chunk_index" not in row:
+            raise DataError(path, f"no column {prefix}/chunk_index", "it", COPY_AGAIN)
+        # Null is an episode that was recorded without this camera.
+        if row[f"{prefix}/chunk_index"] is None:
+            continue
+        values = {
+            name: _whole(path, row, f"{prefix}/{name}") for name in ("chunk_index", "file_index")
+        }
+        start_s = float(row.get(f"{prefix}/from_timestamp") or 0.0)
+        file = fill_template(root, template, video_key=key, **values)
+        places[key] = VideoPlace(file, start_s)
+    return places
+
+
+def _without_absent(
+    info: dict[str, Any], records: dict[int, EpisodeRecord]
+) -> dict[int, EpisodeRecord]:
+    """Leave out videos that v2.x does not count: those episodes lack that camera."""
+    found = {
+        episode: {key: place for key, place in record.videos.items() if place.path.exists()}
+        for episode, record in records.items()
+    }
+    if info.get("total_videos") != sum(len(places) for places in found.values()):
+        return records
+    return {episode: replace(record, videos=found[episode]) for episode, record in records.items()}
+
+
+def read_task_texts(root: Path, info: dict[str, Any], problems: list[DataError]) -> dict[int, str]:
+    """Read the table of the instructions; an index without a text has an empty one."""
+    texts: dict[int, str] = {}
+    with tolerated(problems):
+        layout = layout_v2 if is_v2(info) else layout_v3
+        path, rows = layout.read_task_rows(root)
+        for index, text in rows:
+            if index in texts:
+                found = f"task {index} twice"
+                problems.append(DataError(path, found, "every task once", COPY_AGAIN))
+            texts[index] = "" if text is None else str(text)
     return texts
 
 
@@ -142,16 +168,19 @@ def read_stats(root: Path, problems: list[DataError]) -> dict[str, dict[str, Any
     """
     with tolerated(problems):
         if (root / STATS_FILE).exists():
-            stats = _read_json(root / STATS_FILE)
+            stats = read_object(root / STATS_FILE, "the statistics")
             return {key: value for key, value in stats.items() if isinstance(value, dict)}
-        if (root / STATS_LINES).exists():
-            rows = [row.get("stats", {}) for row in read_lines(root / STATS_LINES)]
-            keys = {key for row in rows for key in row if "images" not in key}
-            return {key: _together([row[key] for row in rows if key in row]) for key in keys}
+        path = root / EPISODE_STATS_FILE
+        if path.exists():
+            rows = [row.get("stats") for row in read_lines(path, "the statistics")]
+            whole = [row for row in rows if isinstance(row, dict)]
+            keys = sorted({key for row in whole for key in row})
+            return {key: _together([row[key] for row in whole if key in row]) for key in keys}
     return {}
 
 
 def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put the statistics of episodes together; nothing where they do not fit each other."""
     try:
         counts = np.array([float(np.ravel(part["count"])[0]) for part in parts])
         means = np.array([part["mean"] for part in parts], dtype=np.float64)
@@ -163,35 +192,3 @@ def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError):
         return {}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({reason(error)})", "JSON") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(path, f"not valid JSON ({error})", "JSON", COPY_AGAIN) from error
-    if not isinstance(value, dict):
-        raise DataError(path, f"a {type(value).__name__}", "a JSON object", COPY_AGAIN)
-    return value
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file of one JSON object a line.
-
-    Raises:
-        DataError: If it is missing, or a line is anything else.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines if line.strip()]
-    except FileNotFoundError as error:
-        raise DataError(path, "no such file", "a table under meta/", COPY_AGAIN) from error
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({reason(error)})", "JSON lines") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(path, f"not valid JSON lines ({error})", "JSON", COPY_AGAIN) from error
-    if not all(isinstance(row, dict) for row in rows):
-        raise DataError(path, "a line that is no object", "an object a line", COPY_AGAIN)
-    return rows

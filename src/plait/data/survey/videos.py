@@ -73,13 +73,13 @@ def _facts(path: Path, key: str, episodes: tuple[int, ...], num_rows: int) -> Vi
     if not path.exists():
         raise DataError(path, "no such file", "a video", "Copy the dataset again")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             # An empty packet ends the stream; one without a time has no place to be checked.
             packets = [packet for packet in container.demux(stream) if packet.size]
             base = float(stream.time_base or 0)
             times = np.sort([packet.pts for packet in packets if packet.pts is not None])
-    except (av.error.FFmpegError, IndexError, ValueError) as error:
+    except (av.error.FFmpegError, IndexError, ValueError, MemoryError) as error:
         todo = "Copy or record the dataset again"
         raise DataError(path, f"cannot be read ({error})", "a whole video", todo) from error
     beats = np.diff(times.astype(np.float64)) * base

@@ -37,6 +37,7 @@ class Views:
         contrast: Standard deviation of the levels, in the channel where it is largest.
         sizes: Height and width of each in pixels.
         missing: Episodes of frames that could not be decoded.
+        absent: Episodes in which the camera was not recorded, as the dataset says.
     """
 
     episodes: Int64[ndarray, " frames"]
@@ -46,6 +47,7 @@ class Views:
     contrast: Float[ndarray, " frames"]
     sizes: tuple[tuple[int, int], ...]
     missing: tuple[int, ...] = ()
+    absent: tuple[int, ...] = ()
 
     @property
     def is_black(self) -> Bool[ndarray, " frames"]:
@@ -96,6 +98,13 @@ def check_camera(
             where=f"{where}, {some('episode', sorted(set(views.missing)))}",
             found=f"Of the frames looked at, {len(views.missing):,} could not be decoded.",
             todo="Leave these episodes out, or copy the files again.",
+        )
+    if views.absent:
+        yield Finding(
+            severity=NOTE,
+            where=f"{where}, {some('episode', views.absent)}",
+            found=f"Not recorded in {counted(len(views.absent), 'episode')} of those looked at.",
+            todo="Nothing: Plait masks a camera where it is absent.",
         )
     if not len(views.episodes):
         return

@@ -4,7 +4,7 @@ Where recorded actions are joint targets, they lie close to the state. A policy 
 copying, and its R² says nothing; what it has to learn shows in targets ahead of the state.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +45,15 @@ class Sides:
     test_episodes: Int64[ndarray, " test"]
 
 
-def measure_copying(rows: Rows, state: str, action: str, fps: float, seed: int = 0) -> Copying:
+def measure_copying(
+    rows: Rows,
+    state: str,
+    action: str,
+    fps: float,
+    copies: Sequence[Sequence[int]] = (),
+    *,
+    seed: int = 0,
+) -> Copying:
     """Measure R² of held-out actions by the state, now and ahead of it.
 
     Args:
@@ -53,12 +61,14 @@ def measure_copying(rows: Rows, state: str, action: str, fps: float, seed: int =
         state: Feature of the state.
         action: Feature of the action.
         fps: Steps a second.
+        copies: Groups of episodes that are the same; each goes to one side.
         seed: Of which episodes are held out.
     """
-    if len(rows.episodes) < FEWEST_EPISODES:
-        return Copying(reason=f"there are fewer than {FEWEST_EPISODES} episodes")
+    groups = _groups(rows, copies)
+    if len(np.unique(groups)) < FEWEST_EPISODES:
+        return Copying(reason=f"there are fewer than {FEWEST_EPISODES} distinct episodes")
     ahead = max(min(round(AHEAD_S * fps), int(np.median(rows.lengths)) // 2), 1)
-    sides = _divide(rows, ahead, seed)
+    sides = _divide(rows, (state, action), groups, ahead, seed)
     if not len(sides.train) or not len(sides.test):
         return Copying(reason="too few steps are finite, or episodes too short")
     states, actions = (rows.vectors[key].astype(np.float64) for key in (state, action))
@@ -85,18 +95,29 @@ def measure_copying(rows: Rows, state: str, action: str, fps: float, seed: int =
     )
 
 
-def _divide(rows: Rows, ahead: int, seed: int) -> Sides:
+def _groups(rows: Rows, copies: Sequence[Sequence[int]]) -> Int64[ndarray, " episodes"]:
+    """Number the distinct episodes."""
+    first = {episode: group[0] for group in copies for episode in group}
+    leaders = [first.get(episode, episode) for episode in rows.episodes.tolist()]
+    return np.unique(leaders, return_inverse=True)[1]
+
+
+def _divide(
+    rows: Rows,
+    keys: Sequence[str],
+    groups: Int64[ndarray, " episodes"],
+    ahead: int,
+    seed: int,
+) -> Sides:
     """Hold episodes out, and draw from both sides steps that have one ahead."""
     ends = np.repeat(rows.bounds[:, 1], rows.lengths)
     usable = np.arange(len(rows)) + ahead < ends
-    for values in rows.vectors.values():
-        is_finite = np.isfinite(values).all(axis=1)
+    for key in keys:
+        is_finite = np.isfinite(rows.vectors[key]).all(axis=1)
         usable &= is_finite & np.append(is_finite[ahead:], np.zeros(min(ahead, len(rows)), bool))
     sides = []
     which = np.repeat(np.arange(len(rows.episodes)), rows.lengths)
-    for side, most in zip(
-        split_groups(np.arange(len(rows.episodes)), seed), (MAX_TRAIN, MAX_TEST), strict=True
-    ):
+    for side, most in zip(split_groups(groups, seed), (MAX_TRAIN, MAX_TEST), strict=True):
         sides.append(even(np.flatnonzero(usable & np.isin(which, side)), most))
     return Sides(sides[0], sides[1], which[sides[0]], which[sides[1]])
 

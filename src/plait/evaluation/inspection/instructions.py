@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from plait.data.survey import EpisodeRecord, Rows
+from plait.data.survey.rows import MISSING
 from plait.results.inspection import ERROR, NOTE, WARNING, Finding, InstructionCount
 from plait.wording import counted, few, some
 
@@ -32,7 +33,8 @@ def check_instructions(
 ) -> Iterator[Finding]:
     """Check the table of instructions against itself and the rows."""
     used = set(np.unique(rows.task_index).tolist())
-    unknown = sorted(used - set(tasks))
+    yield from _check_untold(rows)
+    unknown = sorted(used - set(tasks) - {MISSING})
     if unknown:
         is_unknown = np.isin(rows.task_index, unknown)
         yield Finding(
@@ -54,6 +56,17 @@ def check_instructions(
         )
     yield from _check_spelling(tasks)
     yield from _check_records(rows, tasks, records)
+
+
+def _check_untold(rows: Rows) -> Iterator[Finding]:
+    untold = rows.task_index == MISSING
+    if untold.any():
+        yield Finding(
+            severity=WARNING if untold.all() else NOTE,
+            where=some("episode", np.unique(rows.episode_index[untold]).tolist()),
+            found=f"In {counted(int(untold.sum()), 'row')} no instruction was recorded.",
+            todo="Nothing, if it is meant so: Plait masks language where it is absent.",
+        )
 
 
 def _check_empty(rows: Rows, tasks: Mapping[int, str]) -> Iterator[Finding]:

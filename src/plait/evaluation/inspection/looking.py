@@ -77,12 +77,13 @@ def look(
     """
     wanted = choose_frames(survey, settings.num_episodes, settings.num_frames)
     found: dict[tuple[int, int], tuple[Float[ndarray, " cells"], float, float]] = {}
-    sizes, missing = {}, []
+    sizes: dict[tuple[int, int], tuple[int, ...]] = {}
+    missing, absent = list[int](), list[int]()
     small: dict[tuple[int, int], UInt8[ndarray, "height width_px 3"]] = {}
     for frame in read_frames(survey, key, wanted, problems):
         on_frame()
         if frame.image is None:
-            missing.append(frame.episode)
+            (missing if frame.is_recorded else absent).append(frame.episode)
             continue
         place = frame.episode, frame.step
         found[place] = describe_frame(frame.image)
@@ -96,6 +97,7 @@ def look(
         np.array([found[place][2] for place in places]),
         tuple((int(sizes[place][0]), int(sizes[place][1])) for place in places),
         tuple(missing),
+        tuple(sorted(set(absent))),
     )
     thumbnails: dict[int, list[UInt8[ndarray, "height width_px 3"]]] = {}
     for place in places:

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from plait.data.lerobot.format import ACTION, STATE
 from plait.data.survey import Rows, Survey
 from plait.data.survey.videos import VideoFacts
 from plait.errors import DataError
@@ -65,11 +64,6 @@ class Measured:
     copying: Copying
 
 
-def streams(rows: Rows) -> tuple[str | None, str]:
-    """Return the features of state and action; a dataset may have no state."""
-    return STATE if STATE in rows.vectors else None, ACTION
-
-
 def measure(
     found: Survey,
     videos: Sequence[VideoFacts],
@@ -97,7 +91,7 @@ def measure(
         OutputError: If the contact sheets cannot be written.
     """
     rows = found.rows
-    state, action = streams(rows)
+    state, action = found.state_key, found.action_key
     troubles = [*found.problems, *problems]
     seen = {
         camera: look(found, key, settings, troubles, on_frame) for camera, key in cameras.items()
@@ -105,14 +99,14 @@ def measure(
     exact, near = _copies(found, cameras, troubles, seed)
     names = {key: found.dim_names(key) for key in (state, action) if key}
     stretches, motion = check_stretches(rows, state, action, found.fps, names[action])
-    copying = _copying(rows, state, action, found.fps, seed)
+    copying = _copying(found, exact, seed)
     findings = [
         *check_totals(found.info, rows, len(found.tasks)),
         *check_episodes(rows, found.episodes),
         *check_videos(videos, found.fps),
         *check_times(rows, found.fps),
         *check_lengths(rows, found.fps),
-        *check_finite(rows),
+        *check_finite(rows, action),
         *(one for key in names for one in _constant(rows, key, names[key])),
         *check_stored(rows, found.stats, tuple(names)),
         *stretches,
@@ -157,17 +151,19 @@ def _histograms(found: Survey, key: str, names: Sequence[str]) -> list[Histogram
     return histograms(key, finite_rows(found.rows.vectors[key]), names, found.stats.get(key, {}))
 
 
-def _copying(rows: Rows, state: str | None, action: str, fps: float, seed: int) -> Copying:
-    if state is None:
+def _copying(found: Survey, exact: Sequence[Sequence[int]], seed: int) -> Copying:
+    if found.state_key is None:
         return Copying(reason="the dataset has no state")
-    return measure_copying(rows, state, action, fps, seed)
+    return measure_copying(
+        found.rows, found.state_key, found.action_key, found.fps, exact, seed=seed
+    )
 
 
 def _copies(
     found: Survey, cameras: Mapping[str, str], problems: list[DataError], seed: int
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Return groups of exact and of near copies; the latter also look alike."""
-    state, action = streams(found.rows)
+    state, action = found.state_key, found.action_key
     exact = exact_copies(found.rows, [key for key in (state, action) if key])
     others = frozenset(episode for group in exact for episode in group[1:])
     pairs = near_copies(found.rows, action, others, seed)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float32, Float64
 from numpy import ndarray
 
 from plait.data.survey import Rows
@@ -21,10 +21,17 @@ def dim_label(key: str, dim: int, names: Sequence[str]) -> str:
     return f"{key}[{dim}]" + (f" ({names[dim]})" if names else "")
 
 
-def check_finite(rows: Rows) -> Iterator[Finding]:
-    """Look for numbers that are missing, NaN or infinite."""
+def check_finite(rows: Rows, action: str) -> Iterator[Finding]:
+    """Look for numbers that are missing, NaN or infinite.
+
+    Args:
+        rows: The numbers.
+        action: The feature that every row needs.
+    """
     for key, values in rows.vectors.items():
-        bad = ~np.isfinite(values)
+        absent = rows.absent.get(key, np.zeros(len(rows), dtype=bool))
+        yield from _check_absent(rows, key, absent, is_needed=key == action)
+        bad = ~np.isfinite(values) & ~absent[:, None]
         if not bad.any():
             continue
         row, dim = (int(place) for place in np.argwhere(bad)[0])
@@ -39,6 +46,21 @@ def check_finite(rows: Rows) -> Iterator[Finding]:
             f"{step} of episode {episode}.",
             todo="Leave these episodes out: one such number spoils the statistics and the loss.",
         )
+
+
+def _check_absent(
+    rows: Rows, key: str, absent: Bool[ndarray, " rows"], *, is_needed: bool
+) -> Iterator[Finding]:
+    if not absent.any():
+        return
+    yield Finding(
+        severity=ERROR if is_needed else NOTE,
+        where=f"{key} of {some('episode', np.unique(rows.episode_index[absent]).tolist())}",
+        found=f"In {counted(int(absent.sum()), 'row')} it was not recorded (null).",
+        todo="Leave these episodes out: an action is needed at every step."
+        if is_needed
+        else "Nothing, if it is meant so: Plait masks a state where it is absent.",
+    )
 
 
 def finite_rows(values: Float32[ndarray, "rows dims"]) -> Float32[ndarray, "finite dims"]:

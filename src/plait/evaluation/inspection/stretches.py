@@ -8,7 +8,7 @@ from numpy import ndarray
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from plait.data.survey import Rows
-from plait.evaluation.inspection.numbers import dim_label
+from plait.evaluation.inspection.numbers import dim_label, finite_rows
 from plait.results.inspection import NOTE, WARNING, Finding, Motion
 from plait.wording import few, percent, some
 
@@ -23,8 +23,11 @@ SWITCH = 0.6
 
 def ranges(values: Float32[ndarray, "rows dims"]) -> Float32[ndarray, " dims"]:
     """Return the range of each dimension between its quantiles; the whole one where that is 0."""
-    low, high = np.nanquantile(values, [0.01, 0.99], axis=0)
-    whole = np.nanmax(values, axis=0) - np.nanmin(values, axis=0)
+    finite = finite_rows(values)
+    if not len(finite):
+        return np.zeros(values.shape[1], dtype=np.float32)
+    low, high = np.quantile(finite, [0.01, 0.99], axis=0)
+    whole = np.ptp(finite, axis=0)
     return np.where(high > low, high - low, whole).astype(np.float32)
 
 
@@ -38,10 +41,13 @@ def is_idle(rows: Rows, features: Sequence[str], window: int) -> Bool[ndarray, "
     """
     still = np.ones(len(rows), dtype=bool)
     for key in features:
-        values = rows.vectors[key]
-        limit = STILL * ranges(values)
+        is_finite = np.isfinite(rows.vectors[key])
+        values = np.where(is_finite, rows.vectors[key], 0)
+        limit = STILL * ranges(rows.vectors[key])
         for dim in np.flatnonzero(limit > 0):
             still &= _extent(values[:, dim], window) <= limit[dim]
+            still &= _extent(is_finite[:, dim].astype(np.float32), window) == 0
+            still &= is_finite[:, dim]
     starts = still & (_remaining(rows) >= window)
     return _cover(starts, window)
 
@@ -77,7 +83,10 @@ def on_limits(
     fits = _remaining(rows) >= window
     for dim in range(values.shape[1]):
         column = values[:, dim]
-        low, high = np.nanmin(column), np.nanmax(column)
+        finite = column[np.isfinite(column)]
+        if not len(finite):
+            continue
+        low, high = finite.min(), finite.max()
         margin = 1e-6 * (high - low)
         is_low, is_high = column <= low + margin, column >= high - margin
         if high <= low or (is_low | is_high).mean() > SWITCH:

@@ -12,9 +12,9 @@ from numpy import ndarray
 from plait.data.chunking import chunk_indices, window_indices
 from plait.data.frame_cache import frames_key, open_frames
 from plait.data.lerobot.reader import LeRobotReader
-from plait.data.normalize import NormStats
+from plait.data.normalize import NormStats, StreamStats
 from plait.errors import DataError, OptionError, UnknownNameError, require_at_least_one
-from plait.types import ActionChunk, Batch, Observation
+from plait.types import LANGUAGE, PROPRIO, VISION, ActionChunk, Batch, Observation
 
 
 class Demonstrations:
@@ -49,7 +49,11 @@ class Demonstrations:
         lengths = np.diff(reader.episode_bounds, axis=1)[:, 0]
         self._first = np.repeat(reader.episode_bounds[:, 0], lengths)
         self._last = np.repeat(reader.episode_bounds[:, 1] - 1, lengths)
-        self.fingerprint = _fingerprint(reader, self.cameras)
+        has_images = {camera: reader.has_images(camera) for camera in images}
+        self._has_images = {name: np.repeat(has, lengths) for name, has in has_images.items()}
+        self._has_text = np.array([bool(text) for text in reader.tasks], dtype=np.bool_)
+        self._has_proprio = reader.has_proprio
+        self.fingerprint = _fingerprint(reader, has_images)
 
     @classmethod
     def open(
@@ -62,7 +66,7 @@ class Demonstrations:
         action_horizon: int = 4,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> "Demonstrations":
-        """Open a LeRobot v3.0 dataset and decode its images where that was not done yet.
+        """Open a LeRobot dataset and decode its images where that was not done yet.
 
         Args:
             path: Folder of the dataset.
@@ -158,9 +162,14 @@ class Demonstrations:
         return np.array(found, dtype=np.int64)
 
     def norm_stats(self, episodes: Int64[ndarray, " episodes"]) -> NormStats:
-        """Compute exact statistics over the steps of some episodes."""
+        """Compute exact statistics over the steps of some episodes, those of states where any is.
+
+        Where no state was recorded at all, they are those of the zeros that stand for it.
+        """
         steps = self.steps_of(episodes)
-        return NormStats.of(self._proprio[steps], self._action[steps])
+        with_state = steps[self._has_proprio[steps]]
+        states = self._proprio[with_state if len(with_state) else steps]
+        return NormStats(StreamStats.of(states), StreamStats.of(self._action[steps]))
 
     @property
     def root(self) -> Path:
@@ -180,15 +189,27 @@ class Demonstrations:
         return window_indices(steps, self._first[steps], self._window)
 
     def gather(self, steps: Int64[ndarray, " batch"]) -> Batch:
-        """Return a batch: windows ending at these steps and the chunks that start there."""
+        """Return a batch: windows ending at these steps and the chunks that start there.
+
+        What was not recorded is masked: a camera by episode, a state anywhere in the window, an
+        instruction.
+        """
         window = self.window(steps)
         images = {
             camera: torch.from_numpy(frames[window]) for camera, frames in self._images.items()
         }
-        observation = Observation.complete(
+        tasks = self._task_index[steps]
+        cameras = {name: torch.from_numpy(has[steps]) for name, has in self._has_images.items()}
+        observation = Observation(
             images,
-            tuple(self._texts[self._task_index[steps]]),
+            tuple(self._texts[tasks]),
             torch.from_numpy(self._proprio[window]),
+            modality_mask={
+                VISION: torch.stack(list(cameras.values())).any(dim=0),
+                LANGUAGE: torch.from_numpy(self._has_text[tasks]),
+                PROPRIO: torch.from_numpy(self._has_proprio[window].all(axis=1)),
+            },
+            camera_mask=cameras,
         )
         return Batch(observation, self.chunks(steps))
 
@@ -202,9 +223,13 @@ class Demonstrations:
         return self._proprio[steps]
 
 
-def _fingerprint(reader: LeRobotReader, cameras: tuple[str, ...]) -> str:
+def _fingerprint(reader: LeRobotReader, has_images: dict[str, ndarray]) -> str:
     digest = hashlib.sha256()
+    # Nothing is added where all was recorded, as in most datasets.
+    for name, present in {**has_images, PROPRIO: reader.has_proprio}.items():
+        if not present.all():
+            digest.update(name.encode() + present.tobytes())
     for values in (reader.proprio, reader.action, reader.task_index, reader.episode_bounds):
         digest.update(np.ascontiguousarray(values).tobytes())
-    digest.update("\0".join((*reader.tasks, *cameras)).encode())
+    digest.update("\0".join((*reader.tasks, *has_images)).encode())
     return digest.hexdigest()[:16]

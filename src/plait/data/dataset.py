@@ -12,7 +12,8 @@ from numpy import ndarray
 from plait.data.chunking import chunk_indices, window_indices
 from plait.data.frame_cache import frames_key, open_frames
 from plait.data.lerobot.reader import LeRobotReader
-from plait.data.normalize import NormStats, StreamStats
+from plait.data.normalize import NormStats
+from plait.data.stream_stats import StreamStats
 from plait.errors import DataError, OptionError, UnknownNameError, require_at_least_one
 from plait.types import LANGUAGE, PROPRIO, VISION, ActionChunk, Batch, Observation
 

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfrecord_fakes import BRIDGE, RECORDS, crc32c, example, field, record, varint
 
@@ -81,6 +81,7 @@ values = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=10), values, max_size=4))
 def test_examples_come_back_as_written(features):
     read = parse_example(example(features))

@@ -149,7 +149,8 @@ def open_source(conversion: Conversion) -> Opened:
     Raises:
         DataError: If there is nothing that can be converted.
     """
-    name = conversion.format or detect(conversion.path)
+    with _crashes_of(conversion.path, is_isolated=True):
+        name = conversion.format or detect(conversion.path)
     is_isolated = load_format(name).is_isolated
     opener = _Opener(name, conversion.selection)
     with _crashes_of(conversion.path, is_isolated=is_isolated):

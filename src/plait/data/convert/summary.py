@@ -47,6 +47,9 @@ def _notes(root: Path, reader: LeRobotReader) -> list[str]:
         for camera in reader.cameras
         if not np.any(stats[IMAGE_PREFIX + camera]["max"])
     ]
+    origin = reader.info["plait"]
+    if origin["taken"].get("image_convention") == "opengl" and origin["orientation"] == "raw":
+        notes.append("the source's images are upside down; see --orientation")
     starts = reader.episode_bounds[:, 0]
     # The last number is the gripper by convention, which is seldom zero.
     if not reader.action[starts, :-1].any():

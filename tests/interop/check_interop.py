@@ -1,7 +1,7 @@
 """Plait and LeRobot read each other's datasets: run by `make interop`, not by the normal suite.
 
 LeRobot runs in an environment of its own (`.venv-lerobot`, or what `PLAIT_LEROBOT_PYTHON` names);
-its side of everything is `lerobot_side.py`.
+its sides are `lerobot_side.py` and `policy_side.py`.
 """
 
 import json
@@ -27,9 +27,9 @@ BY_PLAIT = ("image", "video", "small_files", "recorded", "recorded_video")
 BY_LEROBOT = ("image", "video", "mixed", "resumed")
 
 
-def lerobot(*arguments):
+def lerobot(*arguments, script="lerobot_side.py"):
     """Run LeRobot's side."""
-    command = [LEROBOT_PYTHON, str(HERE / "lerobot_side.py"), *map(str, arguments)]
+    command = [LEROBOT_PYTHON, str(HERE / script), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
@@ -168,3 +168,14 @@ def test_an_episode_may_change_its_task(by_lerobot, name):
     tasks = ["open the drawer"] * 6 + ["close the drawer"] * 5
     assert list(batch.observation.instruction[first:end]) == tasks
     assert theirs["task"][first:end].tolist() == tasks
+
+
+def test_a_policy_acts_through_plait_as_it_does_by_itself(by_lerobot):
+    lerobot(by_lerobot / "policies.npz", by_lerobot / "video", script="policy_side.py")
+    with np.load(by_lerobot / "policies.npz") as archive:
+        actions = {key: archive[key] for key in archive.files}
+    for kind in ("act", "diffusion"):
+        own, plait = actions[f"{kind}/own"], actions[f"{kind}/plait"]
+        assert own.shape == (3, 8, 3)
+        np.testing.assert_allclose(plait, own, atol=1e-6)
+        assert own.std(axis=(0, 1)).min() > 1e-3

@@ -12,8 +12,10 @@ from plait.errors import DataError
 from plait.report.stress import conclude_stress, stress_table, write_stress_report
 from plait.results import DatasetSummary, Machine, Rate, load_result, save_result
 from plait.results.stress import (
+    Breakdown,
     Condition,
     Contribution,
+    ContributionGroup,
     Kept,
     Listening,
     Loop,
@@ -64,6 +66,34 @@ def contributions(*values):
     return tuple(
         Contribution(modality=name, value=value, low=value - 0.1, high=value + 0.1)
         for name, value in zip(MODALITIES, values, strict=True)
+    )
+
+
+def group(name, values, leader="", departures=None):
+    """Make a group; departures are by modality, and told unless they are 0."""
+    return ContributionGroup(
+        name=name,
+        num_units=30,
+        everything=0.1,
+        nothing=0.1 + sum(values),
+        contributions=contributions(*values),
+        leader=leader,
+        departures=tuple(
+            Contribution(modality=m, value=v, low=v - 0.02, high=v + 0.02)
+            for m, v in (departures or {}).items()
+        ),
+    )
+
+
+def phases():
+    return Breakdown(
+        by="phase",
+        groups=(
+            group("approach", (0.02, 0.03, 0.2), "vision", {"vision": 0.12, "language": 0.0}),
+            group("grasp", (0.05, 0.06, 0.04)),
+            group("place", (0.2, 0.01, 0.04), "language", {"language": 0.15, "vision": -0.08}),
+        ),
+        note="The gripper never closes in 3 of 30 held-out episodes.",
     )
 
 
@@ -187,7 +217,7 @@ def test_a_result_from_before_averages_had_intervals_still_has_a_page(tmp_path):
     page_of(made(), tmp_path)
     old = json.loads((tmp_path / "results.json").read_text())
     for loop in ("closed", "open"):
-        del old[loop]["kept"]
+        del old[loop]["kept"], old[loop]["breakdowns"]
     (tmp_path / "results.json").write_text(json.dumps(old))
     assert load_result(tmp_path / "results.json", StressResult).closed.kept == ()
     page = read_page(write_stress_report(tmp_path / "results.json", tmp_path / "report.html"))
@@ -231,8 +261,71 @@ def test_the_lattice_shows_what_is_there_and_what_is_left(tmp_path):
     assert page.row("closed", "without camera wrist").endswith("50.0% | 45–55% | −40.0")
 
 
+def with_breakdowns(*breakdowns):
+    return made(open=replace(open_loop(), breakdowns=breakdowns))
+
+
+def test_contributions_by_phase_are_a_picture_with_marks_where_intervals_tell(tmp_path):
+    page = page_of(with_breakdowns(phases()), tmp_path)
+    figure = page.figures["open-contributions-phase"]
+    bars = figure["data"][0]
+    # Vision, language, proprio: in the order in which modalities are shown everywhere.
+    assert bars["x"] == [0.2, 0.02, 0.03, 0.04, 0.05, 0.06, 0.04, 0.2, 0.01]
+    assert bars["error_x"]["array"] == pytest.approx([0.1] * 9)
+    assert bars["y"] == sorted(bars["y"])
+    assert figure["layout"]["yaxis"]["ticktext"] == [
+        "<b>vision  0.200 ▲</b>",
+        "language  0.020",
+        "proprio  0.030",
+        "vision  0.040",
+        "language  0.050",
+        "proprio  0.060",
+        "vision  0.040 ▼",
+        "<b>language  0.200 ▲</b>",
+        "proprio  0.010",
+    ]
+    headings = [each["text"] for each in figure["layout"]["annotations"]]
+    assert headings[0].startswith("<b>approach</b>, 30 episodes")
+    assert "error 0.100 with everything, 0.350 with nothing" in headings[0]
+    text = page.section("open")
+    assert "never closes in 3 of 30" in text
+    assert "a tenth of the episode to either side" in text
+
+
+def test_what_stands_out_by_phase_is_said_only_where_intervals_tell():
+    found = next(s for s in conclude_stress(with_breakdowns(phases())) if s.startswith("By phase"))
+    assert found == (
+        "By phase, on demonstrations: vision contributes most to approach; language to place; "
+        "intervals do not tell which does to grasp. Farthest from the average over the other "
+        "phases: language in place by +0.150 (+0.130 to +0.170), vision in approach by +0.120 "
+        "(+0.100 to +0.140) and vision in place by −0.080 (−0.100 to −0.060)."
+    )
+    alike = Breakdown(by="task", groups=(group("a", (0.1, 0.1, 0.1)), group("b", (0.1, 0.1, 0.1))))
+    assert (
+        "By task, on demonstrations: intervals do not tell which modality contributes most to any. "
+        "No contribution is told from the average over the other tasks."
+    ) in conclude_stress(with_breakdowns(alike))
+
+
+def test_a_breakdown_without_groups_says_why(tmp_path):
+    result = with_breakdowns(Breakdown(by="phase", note="From before errors were kept by phase."))
+    assert "From before errors were kept by phase." in conclude_stress(result)
+    page = page_of(result, tmp_path)
+    assert "open-contributions-phase" not in page.figures
+    assert "From before errors were kept" in page.section("open")
+
+
+def test_a_task_with_markup_in_its_name_stays_a_name(tmp_path):
+    groups = (group(NASTY, (0.1, 0.1, 0.1)), group("b" * 200, (0.1, 0.1, 0.1)))
+    page = page_of(with_breakdowns(Breakdown(by="task", groups=groups)), tmp_path)
+    headings = page.figures["open-contributions-task"]["layout"]["annotations"]
+    assert headings[0]["text"].startswith("<b>&lt;script&gt;")
+    assert "b" * 61 not in headings[1]["text"]
+    assert len(page.find("script")) == len(page_of(made(), tmp_path).find("script"))
+
+
 def test_every_figure_has_a_place_and_every_place_a_figure(tmp_path):
-    page = page_of(made(), tmp_path)
+    page = page_of(with_breakdowns(phases()), tmp_path)
     places = {element.attributes["data-figure"] for element in page.find("div", class_="figure")}
     assert places == set(page.figures)
     assert {"listening", "closed-contributions", "open-perceptual"} <= places

@@ -8,12 +8,14 @@ import torch
 from stress_fakes import ExpertPolicy
 
 from plait.envs import make_env
+from plait.envs.tabletop.expert import Expert
 from plait.errors import OptionError
 from plait.evaluation.stress.closed_loop import play
 from plait.evaluation.stress.grid import CLEAN_CONDITION
 from plait.evaluation.stress.ingredients import Ingredients
 from plait.evaluation.stress.listening import OtherInstruction, listenable
 from plait.evaluation.stress.policies import Checked
+from plait.evaluation.stress.progress import Progress
 from plait.evaluation.stress.scores import listening
 from plait.results.stress import Condition
 from plait.types import ActionChunk
@@ -81,6 +83,28 @@ class Idle:
 
 def test_doing_nothing_is_neither():
     assert run(Idle()).outcomes == ("neither",) * len(SEEDS)
+
+
+def test_a_cell_knows_tasks_instructions_and_how_far_each_scene_got():
+    cell = run(Scripted("tabletop/pick", obeys=True), CLEAN_CONDITION)
+    assert cell.tasks == ("pick",) * len(SEEDS)
+    assert all(text.startswith("pick up the ") for text in cell.instructions)
+    assert cell.furthest == ("lift",) * len(SEEDS)
+    assert run(Idle(), CLEAN_CONDITION).furthest == ("approach",) * len(SEEDS)
+
+
+def test_the_furthest_is_kept_although_the_hand_lets_go_again():
+    env = make_env("tabletop/place", cameras=("base",), image_size=16)
+    env.reset(seed=SEEDS[0])
+    progress, expert, named = Progress(), Expert(env), []
+    has_ended = False
+    while not has_ended:
+        _, _, has_ended, is_late, info = env.step(expert.act())
+        progress(SEEDS[0], env)
+        named.append(info["phase"])
+        assert not is_late
+    assert named[-1] == "approach"
+    assert progress.furthest == {SEEDS[0]: "carry"}
 
 
 def test_the_other_instruction_is_feasible_and_the_scene_is_the_same():

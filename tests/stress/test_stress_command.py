@@ -1,6 +1,7 @@
 """The whole of `plait stress`, small: cells, resumption, results, report, and what it refuses."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -77,6 +78,29 @@ def test_corruptions_can_be_added_to_a_finished_test(finished, demos):
     assert run(finished, "--data", str(demos), *more) == 0
     result = load_result(finished / "results.json", StressResult)
     assert "jpeg" in {each.name for each in result.closed.robustness}
+
+
+def test_cells_from_before_phases_are_not_played_again_but_named(finished, demos, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(finished, out)
+    new = ("tasks", "instructions", "furthest", "phases")
+    cells = sorted((out / "cells").rglob("*.json"))
+    for path in cells:
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({k: v for k, v in content.items() if k not in new}))
+    before = {path: path.stat().st_mtime_ns for path in cells}
+    assert run(out, "--data", str(demos), *PLAY) == 0
+    assert {path: path.stat().st_mtime_ns for path in cells} == before
+    result = load_result(out / "results.json", StressResult)
+    notes = {
+        (loop.loop, each.by): each.note
+        for loop in (result.closed, result.open)
+        for each in loop.breakdowns
+    }
+    assert "in cells/open" in notes["open", "phase"]
+    assert "in cells/closed" in notes["closed", "task"]
+    page = (out / "report.html").read_text()
+    assert "from before errors were kept by phase" in page
 
 
 def test_the_folder_of_another_stress_test_is_refused(finished, demos, capsys):

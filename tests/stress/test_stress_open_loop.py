@@ -7,8 +7,9 @@ from stress_fakes import COMMANDS, STEPS, ReadingPolicy, write_demonstrations
 
 from plait.data.dataset import Demonstrations
 from plait.evaluation.stress.grid import CLEAN_CONDITION, corrupted, missing, open_grid
+from plait.evaluation.stress.held_out import HeldOut
 from plait.evaluation.stress.ingredients import Ingredients
-from plait.evaluation.stress.open_loop import HeldOut, OpenLoop
+from plait.evaluation.stress.open_loop import OpenLoop
 from plait.evaluation.stress.policies import Checked
 from plait.evaluation.stress.scores import reaction, summarise_loop
 from plait.results.stress import Condition
@@ -43,6 +44,30 @@ def test_a_withheld_modality_costs_exactly_what_it_told(data):
     texts = data.gather(data.episode_bounds[:, 0]).observation.instruction
     expected = [abs(COMMANDS[text]) / 7 for text in texts]
     assert cell.values == pytest.approx(expected, abs=1e-6)
+
+
+def test_errors_are_kept_by_phase_and_make_up_those_of_the_episode(data):
+    condition = Condition(kind="missing", name="vision", missing=("vision",))
+    cell = open_loop(data).ask(condition)
+    levels = data.gather(np.arange(data.num_steps)).action_chunk.actions[:, 0, 1]
+    thirds = (levels.abs() / 7).reshape(data.num_episodes, 3, STEPS // 3).mean(dim=2)
+    assert list(cell.phases) == ["early third", "middle third", "last third"]
+    for number, errors in enumerate(cell.phases.values()):
+        assert errors == pytest.approx(thirds[:, number].tolist(), abs=1e-6)
+    assert np.mean(list(cell.phases.values()), axis=0) == pytest.approx(cell.values)
+
+
+def test_a_phase_that_was_not_asked_about_has_no_error(data):
+    # All of the first episode, and of the second the steps of its last third alone.
+    steps = np.array([*range(STEPS), 2 * STEPS - 2, 2 * STEPS - 1])
+    cell = open_loop(data, steps=steps).ask(CLEAN_CONDITION)
+    assert [each[1] is None for each in cell.phases.values()] == [True, True, False]
+    assert None not in [each[0] for each in cell.phases.values()]
+
+
+def test_instructions_are_those_of_the_episodes(data):
+    loop = open_loop(data, steps=np.arange(STEPS * 2, STEPS * 4))
+    assert loop.held_out.instructions == tuple(COMMANDS)[2:] + tuple(COMMANDS)[:1]
 
 
 def test_a_missing_camera_is_one_that_was_read_or_not(data):

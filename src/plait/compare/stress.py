@@ -28,6 +28,7 @@ from plait.compare.stress_failures import film_failures
 from plait.compare.workers import JobUpdate, run_jobs, worker_count
 from plait.errors import OptionError, OutputError, require_at_least_one, require_seed
 from plait.evaluation.stress.grid import closed_grid, corrupted, open_grid
+from plait.evaluation.stress.held_out import HeldOut
 from plait.evaluation.stress.ingredients import (
     TABLETOP,
     Ingredients,
@@ -35,7 +36,7 @@ from plait.evaluation.stress.ingredients import (
     has_grammar,
     suite_instructions,
 )
-from plait.evaluation.stress.open_loop import HeldOut, OpenLoop
+from plait.evaluation.stress.open_loop import OpenLoop
 from plait.evaluation.stress.policies import Checked, load_policy, policy_fingerprint
 from plait.evaluation.stress.scores import listening, reaction, summarise_loop
 from plait.report.stress import write_stress_report
@@ -379,4 +380,5 @@ def _open_loop(plan: Plan, cells: Sequence[Cell], reference: StressResult | None
         return None
     trivial = OpenLoop(plan.plain_policy, plan.held, plan.setup.open).trivial_error()
     other = None if reference is None else reference.open
-    return summarise_loop(cells, trivial=trivial, reference=other)
+    told = dict(zip(plan.held.units, plan.held.instructions, strict=True))
+    return summarise_loop(cells, trivial=trivial, reference=other, instructions=told)

@@ -16,8 +16,9 @@ from plait.config import DataConfig
 from plait.data.dataset import Demonstrations
 from plait.data.normalize import NormStats
 from plait.evaluation.stress.closed_loop import play
+from plait.evaluation.stress.held_out import HeldOut
 from plait.evaluation.stress.ingredients import Ingredients
-from plait.evaluation.stress.open_loop import HeldOut, OpenLoop
+from plait.evaluation.stress.open_loop import OpenLoop
 from plait.evaluation.stress.policies import Checked, load_policy
 from plait.results import load_result, save_result
 from plait.results.stress import CLOSED, OPEN, Cell, Condition

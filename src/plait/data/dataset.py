@@ -123,6 +123,16 @@ class Demonstrations:
         """Size of an action."""
         return int(self._action.shape[1])
 
+    @property
+    def actions(self) -> Float32[ndarray, "steps action_dim"]:
+        """Recorded actions of all steps."""
+        return self._action
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """Names of the dimensions of an action; none where the dataset does not name each."""
+        return self._reader.action_names
+
     def steps_of(self, episodes: Int64[ndarray, " episodes"]) -> Int64[ndarray, " steps"]:
         """Return the steps of some episodes, in order."""
         ranges = [np.arange(*self.episode_bounds[episode]) for episode in episodes]

@@ -20,6 +20,11 @@ PARAPHRASED = "paraphrased"
 INSTRUCTED, ORIGINAL, NEITHER = "instructed", "original", "neither"
 # Corruptions that take the task away: success under them is no robustness.
 LOSES_THE_TASK = ("empty", "other_instruction")
+# Phases of an episode in which the gripper closes, and of one in which it does not.
+APPROACH, GRASP, PLACE = GRIPPER_PHASES = ("approach", "grasp", "place")
+EARLY, MIDDLE, LATE = THIRDS = ("early third", "middle third", "last third")
+# How far a scene got in which something is to be grasped.
+REACHED, GRASPED, FINISHED = SUBGOALS = ("reached", "grasped", "finished")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,12 @@ class Cell:
         values: Success, 0 or 1, of each scene; or the mean absolute action error of each episode.
         outcomes: How each scene ended; closed loop only.
         num_candidates: Tasks that each scene allows; closed loop only.
+        tasks: Task of each scene; closed loop only.
+        instructions: What the policy was told in each scene; closed loop only.
+        furthest: The furthest that each scene got, as the tabletop names it (`approach`, `push`,
+            `grasp`, `lift`, `carry`); closed loop of the tabletop only.
+        phases: Error of each episode in each phase of it, by phase; None where it was asked about
+            no step of that phase. Open loop only.
         moved: How far each episode's predictions are from those of the clean condition, in
             standard deviations of the recorded actions; open loop only.
         refusal: Why the policy would not act, if it refused; then there are no values.
@@ -72,6 +83,10 @@ class Cell:
     values: tuple[float, ...] = ()
     outcomes: tuple[str, ...] = ()
     num_candidates: tuple[int, ...] = ()
+    tasks: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()
+    furthest: tuple[str, ...] = ()
+    phases: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     moved: tuple[float, ...] = ()
     refusal: str = ""
     seconds: float = 0.0
@@ -141,6 +156,46 @@ class Contribution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContributionGroup:
+    """What each modality contributes to one task, one phase or one sub-goal.
+
+    Attributes:
+        name: Of the group.
+        num_units: Its scenes or episodes.
+        everything: Success or action error with all modalities.
+        nothing: The same with none.
+        contributions: Shapley value of each modality; they add up to what lies between
+            `everything` and `nothing`.
+        leader: The modality that contributes most; empty where intervals do not tell.
+        departures: Value of each modality less its mean over the other groups, with intervals
+            that hold for all groups and modalities at once (Bonferroni).
+    """
+
+    name: str
+    num_units: int
+    everything: float
+    nothing: float
+    contributions: tuple[Contribution, ...]
+    leader: str = ""
+    departures: tuple[Contribution, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breakdown:
+    """Contributions group by group.
+
+    Attributes:
+        by: What makes a group: `task`, `phase` or `sub-goal`.
+        groups: In the order to be shown; none where there is nothing to tell apart.
+        note: A sentence on what was left out and why; empty if nothing was.
+    """
+
+    by: str
+    groups: tuple[ContributionGroup, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Kept:
     """Mean relative robustness over a modality's corruptions that leave the task to be known.
 
@@ -166,6 +221,7 @@ class Loop:
         contributions: Shapley values of the modalities over all subsets: shares of the success
             rate, or by how much the modality lowers the action error; empty where not all subsets
             could be judged.
+        breakdowns: The same by task, and by phase or sub-goal.
         perceptual: Perceptual score of each modality; open loop only.
         trivial: Error of always predicting the mean training action; open loop only.
     """
@@ -176,6 +232,7 @@ class Loop:
     robustness: tuple[Robustness, ...] = ()
     kept: tuple[Kept, ...] = ()
     contributions: tuple[Contribution, ...] = ()
+    breakdowns: tuple[Breakdown, ...] = ()
     perceptual: tuple[Contribution, ...] = ()
     trivial: float | None = None
 

@@ -137,9 +137,13 @@ def frame_size(path: Path, key: str, feature: dict[str, Any]) -> tuple[int, int]
 
 
 def flat_names(names: Any) -> list[str]:
-    """Return names of axes or dimensions from a list, a list of lists, or an object of either."""
+    """Return names of axes or dimensions from a list, a list of lists, or an object of either.
+
+    Some have an object of names and their places.
+    """
     if isinstance(names, dict):
-        names = list(names.values())
+        has_places = bool(names) and all(isinstance(place, int) for place in names.values())
+        names = sorted(names, key=names.__getitem__) if has_places else list(names.values())
     if isinstance(names, list):
         return [name for part in names for name in flat_names(part)]
     return [names] if isinstance(names, str) else []

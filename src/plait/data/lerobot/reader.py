@@ -17,9 +17,9 @@ from numpy import ndarray
 
 from plait.data.lerobot import layout_v2, layout_v3
 from plait.data.lerobot.episodes import EpisodeTable
-from plait.data.lerobot.format import INFO_FILE
+from plait.data.lerobot.format import ACTION, INFO_FILE
 from plait.data.lerobot.images import Sizes, absent_images, embedded_images, video_frames
-from plait.data.lerobot.info import camera_keys, frame_size, is_v2, read_info
+from plait.data.lerobot.info import camera_keys, flat_names, frame_size, is_v2, read_info
 from plait.data.lerobot.rows import number_tasks, read_numbers
 
 
@@ -94,6 +94,12 @@ class LeRobotReader:
     @cached_property
     def _camera_keys(self) -> dict[str, str]:
         return dict(camera_keys(self.info["features"]))
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """Names of the dimensions of an action; none where `info.json` does not name each."""
+        names = flat_names(self.info["features"][ACTION].get("names"))
+        return tuple(names) if len(names) == self.action.shape[1] else ()
 
     def feature(self, camera: str) -> tuple[str, dict[str, Any]]:
         """Return the full key of a camera and its description."""

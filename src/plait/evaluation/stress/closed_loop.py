@@ -17,6 +17,7 @@ from plait.evaluation.rollout import Environment, evaluate_policy
 from plait.evaluation.stress.ingredients import Ingredients
 from plait.evaluation.stress.listening import OtherInstruction, listenable
 from plait.evaluation.stress.policies import Checked, RefusedError, Withheld
+from plait.evaluation.stress.progress import Progress
 from plait.execution import PredictsChunks
 from plait.results import EpisodeResult
 from plait.results.stress import CAMERA, CLEAN, CLOSED, CORRUPTION, LISTENING, Cell, Condition
@@ -92,7 +93,7 @@ def play(
     start = time.monotonic()
     if condition.kind == LISTENING:
         seeds = listenable(make_env, seeds)
-    refusal, episodes = "", []
+    refusal, episodes, progress = "", [], Progress()
     try:
         episodes = roll_out(
             policy,
@@ -103,12 +104,14 @@ def play(
             execution_horizon=execution_horizon,
             on_progress=on_episode,
             num_parallel=num_parallel,
+            on_frame=progress,
         )
     except RefusedError as error:
         if condition.modality != LANGUAGE:
             raise
         refusal = str(error)
-    return _cell(condition, episodes, refusal, time.monotonic() - start)
+    furthest = tuple(progress.furthest[e.seed] for e in episodes if e.seed in progress.furthest)
+    return _cell(condition, episodes, furthest, refusal, time.monotonic() - start)
 
 
 def roll_out(
@@ -159,7 +162,11 @@ def _environment(make_env: MakeEnv, condition: Condition, ingredients: Ingredien
 
 
 def _cell(
-    condition: Condition, episodes: Sequence[EpisodeResult], refusal: str, seconds: float
+    condition: Condition,
+    episodes: Sequence[EpisodeResult],
+    furthest: tuple[str, ...],
+    refusal: str,
+    seconds: float,
 ) -> Cell:
     return Cell(
         condition=condition,
@@ -168,6 +175,9 @@ def _cell(
         values=tuple(float(episode.success) for episode in episodes),
         outcomes=tuple(episode.outcome for episode in episodes),
         num_candidates=tuple(episode.num_candidates for episode in episodes),
+        tasks=tuple(episode.task for episode in episodes),
+        instructions=tuple(episode.instruction for episode in episodes),
+        furthest=furthest,
         refusal=refusal,
         seconds=seconds,
     )

@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from plait.errors import OptionError
 from plait.evaluation.intervals import clustered_interval
-from plait.results.stress import Contribution
+from plait.results.stress import CLOSED, MISSING, Cell, Contribution
 
 MAX_MODALITIES = 6
 SUBSET = frozenset[str]
@@ -31,6 +31,30 @@ def subsets(modalities: Sequence[str]) -> list[SUBSET]:
     """Return all subsets, the smallest first."""
     sizes = range(len(modalities) + 1)
     return [frozenset(chosen) for size in sizes for chosen in combinations(modalities, size)]
+
+
+def by_subset(cells: Sequence[Cell]) -> dict[SUBSET, Cell]:
+    """Return the cell of each subset of the modalities that were there.
+
+    Args:
+        cells: All of a loop, the clean one first.
+
+    Returns:
+        Nothing where a subset was not played or was refused.
+    """
+    played = {each.condition.missing: each for each in cells if each.condition.kind == MISSING}
+    modalities = frozenset(name for subset in played for name in subset)
+    found = {modalities - set(subset): cell for subset, cell in played.items()}
+    found[modalities] = cells[0]
+    is_whole = len(found) == 2 ** len(modalities) and bool(modalities)
+    is_paired = all(cell.units == cells[0].units for cell in found.values())
+    return found if is_whole and is_paired else {}
+
+
+def gain(cell: Cell) -> Float[np.ndarray, " units"]:
+    """Return success, or less error: what grows with what a modality gives."""
+    values = np.array(cell.values, dtype=np.float64)
+    return values if cell.loop == CLOSED else -values
 
 
 def shapley_values(

@@ -8,7 +8,7 @@ error is not success: read it as how much a corruption changes what the policy w
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -19,9 +19,9 @@ from torch import Tensor
 
 from plait.data.corrupt import StatelessCorruption
 from plait.data.corrupt.base import Corruption, SensorDelay
-from plait.data.dataset import Demonstrations
-from plait.errors import OptionError, PlaitError
+from plait.errors import OptionError
 from plait.evaluation.sensitivity import SMALLEST_STD, swap_instructions
+from plait.evaluation.stress.held_out import HeldOut
 from plait.evaluation.stress.ingredients import Ingredients
 from plait.evaluation.stress.policies import Checked, RefusedError, Withheld
 from plait.execution import PredictsChunks
@@ -37,67 +37,7 @@ from plait.results.stress import (
 )
 from plait.types import LANGUAGE, PROPRIO, VISION, Batch, Observation
 
-BATCH_SIZE = 256
 EVERYTHING_REWORDED = 5
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """The held-out steps that every condition is asked about.
-
-    Attributes:
-        data: The demonstrations, opened with the policy's cameras, window and horizon.
-        steps: Which steps, in order.
-        mean_action: Mean action of the training episodes.
-    """
-
-    data: Demonstrations
-    steps: Int64[ndarray, " samples"]
-    mean_action: Float[ndarray, " action_dim"]
-
-    @cached_property
-    def episodes(self) -> Int64[ndarray, " samples"]:
-        """The episode of each step."""
-        starts = self.data.episode_bounds[:, 0]
-        return np.searchsorted(starts, self.steps, side="right") - 1
-
-    @cached_property
-    def units(self) -> tuple[int, ...]:
-        """The episodes, in order."""
-        return tuple(np.unique(self.episodes).tolist())
-
-    @cached_property
-    def std(self) -> Float[Tensor, " action_dim"]:
-        """Standard deviation of each action dimension over these steps.
-
-        Raises:
-            PlaitError: If no action ever varies.
-        """
-        actions = [batch.action_chunk.actions[:, 0] for _, batch in self.batches()]
-        std = torch.cat(actions).double().std(dim=0, correction=0)
-        if not bool((std > SMALLEST_STD).any()):
-            raise PlaitError(
-                f"the {len(self.steps)} held-out actions never vary, so there is nothing to predict"
-            )
-        return std
-
-    def batches(self) -> Iterator[tuple[Int64[ndarray, " batch"], Batch]]:
-        """Yield places in `steps`, and what was recorded there."""
-        for start in range(0, len(self.steps), BATCH_SIZE):
-            places = np.arange(start, min(start + BATCH_SIZE, len(self.steps)))
-            yield places, self.data.gather(self.steps[places])
-
-    def per_episode(self, values: Float[Tensor, " samples"]) -> tuple[float, ...]:
-        """Average over the steps of each episode; those that are NaN are left out.
-
-        An episode of which nothing is left is NaN.
-        """
-        is_there = ~torch.isnan(values)
-        means = []
-        for unit in self.units:
-            chosen = torch.from_numpy(self.episodes == unit) & is_there
-            means.append(float(values[chosen].mean()) if bool(chosen.any()) else float("nan"))
-        return tuple(means)
 
 
 Change = Callable[[Int64[ndarray, " batch"], Batch], tuple[Observation, Bool[Tensor, " batch"]]]
@@ -139,6 +79,7 @@ class OpenLoop:
             loop=OPEN,
             units=tuple(held_out.units[index] for index in kept),
             values=tuple(values[index] for index in kept),
+            phases=held_out.per_phase(errors, kept) if is_measured else {},
             moved=tuple(moves[index] for index in kept),
             refusal=refusal,
             seconds=time.monotonic() - start,

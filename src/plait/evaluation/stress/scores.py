@@ -1,16 +1,17 @@
 """From cells, one a condition, to what a stress test found."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
 
 from plait.evaluation.statistics import paired_difference_interval, wilson
 from plait.evaluation.stress.averages import kept_by_modality
+from plait.evaluation.stress.breakdown import breakdowns
 from plait.evaluation.stress.contributions import (
-    SUBSET,
+    by_subset,
     contribution,
+    gain,
     perceptual_score,
     shapley_values,
 )
@@ -25,7 +26,6 @@ from plait.results.stress import (
     CLOSED,
     CORRUPTION,
     INSTRUCTED,
-    MISSING,
     NEITHER,
     ORIGINAL,
     PARAPHRASED,
@@ -45,7 +45,11 @@ REPORTED_ELSEWHERE = (SWAPPED, PARAPHRASED, PERMUTED)
 
 
 def summarise_loop(
-    cells: Sequence[Cell], *, trivial: float | None = None, reference: Loop | None = None
+    cells: Sequence[Cell],
+    *,
+    trivial: float | None = None,
+    reference: Loop | None = None,
+    instructions: Mapping[int, str] | None = None,
 ) -> Loop:
     """Sum up all cells of one loop.
 
@@ -53,6 +57,7 @@ def summarise_loop(
         cells: The clean one first.
         trivial: Error of always predicting the mean action, in open loop.
         reference: The same loop of the policy that effective robustness refers to.
+        instructions: Of each held-out episode, in open loop.
     """
     clean = cells[0]
     shown = [cell for cell in cells if cell.condition.kind not in REPORTED_ELSEWHERE]
@@ -64,6 +69,7 @@ def summarise_loop(
         robustness=tuple(robustness(scores, trivial, reference)),
         kept=tuple(kept_by_modality(cells, trivial)),
         contributions=tuple(contributions(cells)),
+        breakdowns=breakdowns(cells, instructions),
         perceptual=tuple(_perceptual(cells, trivial)),
         trivial=trivial,
     )
@@ -161,25 +167,11 @@ def robustness(
 
 
 def contributions(cells: Sequence[Cell]) -> list[Contribution]:
-    """Return the Shapley value of each modality; none where a subset was refused or not played.
-
-    Performance is success, or less error: both grow with what a modality gives.
-    """
-    played = {each.condition.missing: each for each in cells if each.condition.kind == MISSING}
-    modalities = sorted({name for subset in played for name in subset})
-    values: dict[SUBSET, Float[np.ndarray, " units"]] = {
-        frozenset(modalities) - set(subset): _gain(cell) for subset, cell in played.items()
-    }
-    values[frozenset(modalities)] = _gain(cells[0])
-    sizes = {len(value) for value in values.values()}
-    if len(values) != 2 ** len(modalities) or len(sizes) != 1 or not modalities:
+    """Return the Shapley value of each modality; none where a subset was refused or not played."""
+    values = {subset: gain(cell) for subset, cell in by_subset(cells).items()}
+    if not values:
         return []
     return [contribution(name, each) for name, each in shapley_values(values).items()]
-
-
-def _gain(cell: Cell) -> Float[np.ndarray, " units"]:
-    values = np.array(cell.values, dtype=np.float64)
-    return values if cell.loop == CLOSED else -values
 
 
 def _perceptual(cells: Sequence[Cell], trivial: float | None) -> list[Contribution]:

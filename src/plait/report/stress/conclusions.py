@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from plait.report import text
+from plait.report.stress.breakdown import breakdown_sentences
 from plait.report.stress.reading import (
     change_text,
     clean_of,
@@ -38,7 +39,9 @@ def conclude_stress(result: StressResult) -> list[str]:
             sentences += [*_weakest(loop), _clean(loop), *_worst(loop), *_missing(loop)]
             if loop is result.closed and result.listening is not None:
                 sentences.append(_listening(result.listening))
-            sentences += [*_lying(loop), *_contributions(loop), *_perceptual(loop)]
+            sentences += [*_lying(loop), *_contributions(loop)]
+            sentences += [s for each in loop.breakdowns for s in breakdown_sentences(loop, each)]
+            sentences += _perceptual(loop)
     if result.reaction is not None:
         sentences.append(_reaction(result.reaction))
     return [*sentences, *result.notes]

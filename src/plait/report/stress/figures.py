@@ -15,8 +15,10 @@ from plait.report.figures.base import (
     share_axis,
 )
 from plait.report.markup import plotly_text
+from plait.report.stress.breakdown import breakdown_figure, breakdown_key
 from plait.report.stress.reading import (
     MEASURES,
+    MODALITY_COLOURS,
     clean_of,
     corruptions,
     in_order,
@@ -30,12 +32,6 @@ from plait.results.stress import CLOSED, Contribution, Listening, Loop, Score, S
 
 # Points of one severity are set a little apart, so that their intervals are seen.
 SPREAD = 0.22
-MODALITY_COLOURS = {
-    "vision": "var(--arm-0)",
-    "language": "var(--arm-1)",
-    "proprio": "var(--arm-3)",
-    "action": "var(--arm-2)",
-}
 
 
 def stress_figures(result: StressResult) -> dict[str, Figure]:
@@ -52,6 +48,9 @@ def stress_figures(result: StressResult) -> dict[str, Figure]:
             figures[f"{loop.loop}-contributions"] = _bars(
                 in_order(loop.contributions), _gain_title(loop), is_share=loop.loop == CLOSED
             )
+        for each in loop.breakdowns:
+            if each.groups:
+                figures[breakdown_key(loop, each)] = breakdown_figure(loop, each)
         if loop.perceptual:
             figures[f"{loop.loop}-perceptual"] = _bars(
                 in_order(loop.perceptual), "perceptual score", is_share=True

@@ -5,6 +5,12 @@ from typing import Any
 
 from plait.report import text
 from plait.report.page import environment, parts_with_figures
+from plait.report.stress.breakdown import (
+    MEANINGS,
+    TITLES,
+    breakdown_key,
+    breakdown_sentences,
+)
 from plait.report.stress.conclusions import conclude_stress
 from plait.report.stress.failures import load_failures
 from plait.report.stress.figures import curve_legend, stress_figures
@@ -91,6 +97,16 @@ def _loop(loop: Loop, figures: list[str]) -> dict[str, Any]:
         ],
         "modalities": missing_modalities(loop),
         "lattice": lattice_rows(loop),
+        "breakdowns": [
+            {
+                "title": TITLES[each.by],
+                "meaning": MEANINGS[each.by],
+                "figure": breakdown_key(loop, each),
+                "sentences": breakdown_sentences(loop, each),
+                "note": each.note if each.groups else "",
+            }
+            for each in loop.breakdowns
+        ],
     }
 
 

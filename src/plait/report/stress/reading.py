@@ -18,6 +18,12 @@ from plait.results.stress import (
 
 MODALITIES = ("vision", "language", "proprio", "action")
 MEASURES = {"closed": "success", "open": "action error"}
+MODALITY_COLOURS = {
+    "vision": "var(--arm-0)",
+    "language": "var(--arm-1)",
+    "proprio": "var(--arm-3)",
+    "action": "var(--arm-2)",
+}
 
 
 def clean_of(loop: Loop) -> Score:
@@ -85,10 +91,21 @@ def change_text(score: Score, loop: Loop) -> str:
     """Write what changed against the clean condition: `+3.5`, in points, or a signed error."""
     if score.value is None:
         return text.DASH
+    return signed_text(score.change, loop)
+
+
+def number_text(value: float, loop: Loop) -> str:
+    """Write a share of success or a part of the action error."""
+    written = text.percent(value) if loop.loop == CLOSED else f"{value:.3f}"
+    return written.replace("-", text.MINUS)
+
+
+def signed_text(value: float, loop: Loop) -> str:
+    """Write a difference: `+3.5`, in points, or a signed error."""
     if loop.loop == CLOSED:
-        return text.points(score.change)
-    written = f"{abs(score.change):.3f}"
-    return written if written == "0.000" else f"{'+' if score.change > 0 else text.MINUS}{written}"
+        return text.points(value)
+    written = f"{abs(value):.3f}"
+    return written if written == "0.000" else f"{'+' if value > 0 else text.MINUS}{written}"
 
 
 def is_worse(score: Score, loop: Loop) -> bool:

@@ -1,8 +1,10 @@
-"""Video files through PyAV: h264 out, anything in, frames found by their place in the file."""
+"""Video files: h264 out through PyAV, anything in, frames found by their place in the file."""
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -86,6 +88,9 @@ def read_video(
 ) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
     """Decode a file from its beginning, frame by frame.
 
+    Frames of the recorded size come from torchcodec where it is installed and works; smaller ones
+    always from PyAV, whose planes are averaged before they are converted.
+
     Args:
         path: The file.
         size: Height and width in pixels to average down to; as recorded where None.
@@ -94,28 +99,64 @@ def read_video(
     Raises:
         DataError: If the file is missing or damaged, or its frames have another size.
     """
+    # Not `path.exists`, which raises for names that no file can have.
     if not os.path.exists(path):
         raise DataError(path, "no such file", "a video", "Copy the dataset again")
+    decoder = torchcodec_decoder() if size in (None, recorded) else None
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            stream = container.streams.video[0]
-            _require_size(path, stream, recorded)
-            stream.thread_type = "AUTO"
-            reformatter = VideoReformatter()
-            for frame in container.decode(stream):
-                _require_size(path, frame, recorded)
-                yield _picture(frame, size, reformatter)
-    except (av.error.FFmpegError, IndexError, ValueError, MemoryError) as error:
+        if decoder is None:
+            yield from _pyav_frames(path, size, recorded)
+        else:
+            yield from _torchcodec_frames(decoder, path, recorded)
+    except (av.error.FFmpegError, IndexError, ValueError, RuntimeError, MemoryError) as error:
         todo = "Copy or record the dataset again"
-        raise DataError(path, f"cannot be decoded ({error})", "a whole video", todo) from error
+        found = f"cannot be decoded ({(str(error).splitlines() or [''])[0]})"
+        raise DataError(path, found, "a whole video", todo) from error
 
 
-def _require_size(
-    path: Path, found: "av.VideoFrame | av.VideoStream", recorded: tuple[int, int] | None
-) -> None:
-    if recorded is not None and (found.height, found.width) != recorded:
+@cache
+def torchcodec_decoder() -> type[Any] | None:
+    """Return torchcodec's decoder, or None where it cannot be imported.
+
+    Being installed says nothing: without a matching FFmpeg it fails when it is imported.
+    """
+    try:
+        from torchcodec.decoders import VideoDecoder
+    except (ImportError, RuntimeError, OSError):
+        return None
+    return VideoDecoder
+
+
+def _torchcodec_frames(
+    decoder: type[Any], path: Path, recorded: tuple[int, int] | None
+) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
+    frames = decoder(str(path), dimension_order="NHWC", num_ffmpeg_threads=0)
+    _require_size(path, (frames.metadata.height, frames.metadata.width), recorded)
+    for frame in frames:
+        _require_size(path, frame.shape[:2], recorded)
+        yield np.asarray(frame.numpy())
+
+
+def _pyav_frames(
+    path: Path, size: tuple[int, int] | None, recorded: tuple[int, int] | None
+) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
+    with av.open(str(path), metadata_errors="replace") as container:
+        stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise ValueError("unknown codec")
+        # Before anything is decoded: the claim alone may be more than fits into memory.
+        _require_size(path, (stream.height, stream.width), recorded)
+        stream.thread_type = "AUTO"
+        reformatter = VideoReformatter()
+        for frame in container.decode(stream):
+            _require_size(path, (frame.height, frame.width), recorded)
+            yield _picture(frame, size, reformatter)
+
+
+def _require_size(path: Path, found: tuple[int, int], recorded: tuple[int, int] | None) -> None:
+    if recorded is not None and tuple(found) != recorded:
         expected = f"{recorded[0]}×{recorded[1]}, as its dataset says"
-        raise DataError(path, f"frames of {found.height}×{found.width} pixels", expected)
+        raise DataError(path, f"frames of {found[0]}×{found[1]} pixels", expected)
 
 
 def _picture(

@@ -43,6 +43,8 @@ def detect(path: Path) -> str:
         return "rlds"
     if (path / INFO_FILE).exists():
         return "lerobot"
+    if path.suffix == ".zip" or (path / ".zgroup").exists() or path.suffix == ".zarr":
+        return "zarr"
     if path.suffix in SUFFIXES or any(file.suffix in SUFFIXES for file in path.glob("*")):
         # In a process of its own: the library may crash on what is no HDF5 file.
         return next(process_map(_hdf5_format, [path], 1))

@@ -133,11 +133,12 @@ def _by_ridge(
     sides: Sides,
     seed: int,
 ) -> Estimate | None:
-    kernel = unit_kernel(
-        torch.from_numpy(states[sides.train]), torch.from_numpy(states[sides.test]), each=True
-    )
-    spread = target[sides.train].std(axis=0)
-    scale = np.where(spread > 0, spread, 1.0)
+    known, asked = states[sides.train], states[sides.test]
+    # A line goes far astray beyond the states it was learned from: the nearest of them is taken.
+    asked = np.clip(asked, known.min(axis=0), known.max(axis=0))
+    kernel = unit_kernel(torch.from_numpy(known), torch.from_numpy(asked), each=True)
+    spread = _spread(target, sides)
+    scale = np.where(np.isfinite(spread), spread, 1.0)
     learned = torch.from_numpy(target[sides.train] / scale)
     predicted = ridge_predict(kernel, learned, sides.train_episodes, seed).numpy() * scale
     return _explained(target[sides.test], predicted, target, sides, seed)
@@ -151,17 +152,23 @@ def _explained(
     seed: int,
 ) -> Estimate | None:
     """Return R², each dimension in units of its spread; None where nothing changes."""
-    learned = target[sides.train]
-    spread = learned.std(axis=0)
-    moving = spread > 1e-9 + 1e-6 * np.abs(learned).max(axis=0)
-    if not moving.any():
-        return None
-    errors = (((right - predicted) / np.where(moving, spread, np.inf)) ** 2).sum(axis=1)
-    total = (((right - learned.mean(axis=0)) / np.where(moving, spread, np.inf)) ** 2).sum(axis=1)
+    spread, mean = _spread(target, sides), target[sides.train].mean(axis=0)
+    errors = (((right - predicted) / spread) ** 2).sum(axis=1)
+    total = (((right - mean) / spread) ** 2).sum(axis=1)
     if not total.sum():
         return None
     parts, whole = torch.from_numpy(total - errors), torch.from_numpy(total)
     return share_of(parts, whole, sides.test_episodes, seed)
+
+
+def _spread(target: Float[ndarray, "rows dims"], sides: Sides) -> Float[ndarray, " dims"]:
+    """Return the spread of each dimension; infinite where it never changes, so that it counts 0.
+
+    Of both sides: what hardly changes in the few training episodes would weigh far too much.
+    """
+    drawn = target[np.concatenate([sides.train, sides.test])]
+    spread = drawn.std(axis=0)
+    return np.where(spread > 1e-9 + 1e-6 * np.abs(drawn).max(axis=0), spread, np.inf)
 
 
 def check_copying(copying: Copying) -> Iterator[Finding]:

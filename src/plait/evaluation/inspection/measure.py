@@ -32,6 +32,7 @@ from plait.evaluation.inspection.looking import LookSettings, first_frames, look
 from plait.evaluation.inspection.numbers import (
     check_constant,
     check_finite,
+    check_first_action,
     finite_rows,
     histograms,
 )
@@ -107,6 +108,7 @@ def measure(
         *check_times(rows, found.fps),
         *check_lengths(rows, found.fps),
         *check_finite(rows, action),
+        *check_first_action(rows, action),
         *(one for key in names for one in _constant(rows, key, names[key])),
         *check_stored(rows, found.stats, tuple(names)),
         *stretches,

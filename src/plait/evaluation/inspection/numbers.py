@@ -12,8 +12,8 @@ from plait.results.inspection import ERROR, NOTE, WARNING, Finding, Histogram
 from plait.wording import counted, few, percent, some
 
 NUM_BINS = 40
-# A dimension this rarely different from its commonest value has no range between its quantiles.
 QUANTILES = (0.01, 0.99)
+NEARLY_ALL = 0.9
 
 
 def dim_label(key: str, dim: int, names: Sequence[str]) -> str:
@@ -101,6 +101,26 @@ def check_constant(
             found=f"The 1% and 99% quantiles are equal, though the value changes; in "
             f"{dim_label(key, rare[0], names)} it is another in {percent(share)} of the steps.",
             todo="Do not normalise by quantiles: these rare values would become huge. Use min-max.",
+        )
+
+
+def check_first_action(rows: Rows, key: str) -> Iterator[Finding]:
+    """Look for recordings whose first action is a placeholder: no motion, as in no other step.
+
+    Dimensions that are at rest at 0 in the first step alone count; a gripper may be elsewhere.
+    """
+    values = rows.vectors[key]
+    spread = finite_rows(values).std(axis=0, dtype=np.float64) if len(values) else np.zeros(0)
+    is_zero = np.abs(values) <= 1e-3 * spread
+    first, later = (is_zero[which].mean(axis=0) for which in (rows.is_first, ~rows.is_first))
+    placed = (spread > 0) & (first >= NEARLY_ALL) & (later <= 1 - NEARLY_ALL)
+    if placed.sum() >= max((spread > 0).sum() / 2, 1):
+        yield Finding(
+            severity=WARNING,
+            where=key,
+            found=f"The first action of an episode is 0 in dimensions "
+            f"{few(np.flatnonzero(placed).tolist())}, as hardly any other is: a placeholder.",
+            todo="Leave the first step of every episode out (--drop-first of plait convert).",
         )
 
 

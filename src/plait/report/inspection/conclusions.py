@@ -44,9 +44,12 @@ def size_text(result: InspectionResult) -> str:
     """Say how much data there is."""
     lengths, fps = result.lengths, result.fps
     cameras = text.counted(len(result.cameras), "camera")
+    extent = f"{lengths.longest / fps:.1f} s"
+    if lengths.shortest < lengths.longest:
+        median = f"(median {lengths.median / fps:.1f} s)"
+        extent = f"{lengths.shortest / fps:.1f} to {extent} {median}"
     return (
-        f"{text.counted(result.num_episodes, 'episode')} of {lengths.shortest / fps:.1f} to "
-        f"{lengths.longest / fps:.1f} s (median {lengths.median / fps:.1f} s), "
+        f"{text.counted(result.num_episodes, 'episode')} of {extent}, "
         f"{text.counted(result.num_steps, 'step')} at {fps:g} a second, "
         f"{text.duration(result.num_steps / fps)} in all; {cameras}, "
         f"{text.counted(len(result.instructions), 'instruction')}."

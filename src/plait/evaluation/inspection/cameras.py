@@ -15,6 +15,7 @@ from plait.results.inspection import ERROR, NOTE, WARNING, Finding
 from plait.wording import counted, few, some
 
 GRID = 16
+NUM_CELLS = 3 * GRID**2
 # Grey levels of 255 up to which a frame is black, and has nothing on it.
 BLACK, BLANK = 8.0, 2.0
 # Grey levels by which no cell of two frames differs that are the same but for compression.
@@ -181,6 +182,9 @@ def _pairs(
         at = values[start + views.steps[mine]][:, scale > 0] / scale[scale > 0]
         # A state that is missing has not moved: NaN is above nothing.
         moving = (np.abs(np.diff(at, axis=0)) > MOVED).any(axis=1)
+        # What is dark is found as that.
+        shows = ~(views.is_black | views.is_blank)[mine]
+        moving &= shows[:-1] & shows[1:]
         same = (np.abs(np.diff(views.cells[mine], axis=0)) <= SAME).all(axis=1)
         yield int(episode), moving, same
 

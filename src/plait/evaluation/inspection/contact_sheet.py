@@ -11,7 +11,9 @@ from PIL import Image
 HEIGHT_PX, GAP_PX = 84, 2
 
 
-def thumbnail(image: UInt8[ndarray, "height width_px 3"]) -> UInt8[ndarray, "small width_px 3"]:
+def thumbnail(
+    image: UInt8[ndarray, "height width_px 3"],
+) -> UInt8[ndarray, "small_height small_width_px 3"]:
     """Shrink a frame to the height of the sheet; a smaller one stays as it is."""
     height, width = image.shape[:2]
     if height <= HEIGHT_PX:

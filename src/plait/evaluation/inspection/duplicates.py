@@ -20,6 +20,8 @@ from plait.wording import counted, few, some
 NUM_SAMPLES, NUM_DIRECTIONS, NUM_NEIGHBOURS = 32, 8, 8
 # Root mean square difference, in standard deviations of each dimension; and of the lengths.
 CLOSE, LENGTH_RATIO = 0.1, 0.05
+# Correlation of the steps from sample to sample.
+ALIKE = 0.95
 Groups = list[list[int]]
 
 
@@ -66,9 +68,20 @@ def near_copies(
     return [
         (int(episodes[i]), int(episodes[j]))
         for i, j in sorted(pairs)
-        if np.sqrt(np.mean((curves[i] - curves[j]) ** 2)) < CLOSE
-        and abs(lengths[i] / lengths[j] - 1) <= LENGTH_RATIO
+        if abs(lengths[i] / lengths[j] - 1) <= LENGTH_RATIO and _is_copy(curves[i], curves[j])
     ]
+
+
+def _is_copy(a: Float[ndarray, " samples"], b: Float[ndarray, " samples"]) -> bool:
+    """Whether two resampled episodes run close together, and turn at the same moments.
+
+    Two demonstrations of one task run close together, too; only copies share every tremor.
+    """
+    if np.sqrt(np.mean((a - b) ** 2)) >= CLOSE:
+        return False
+    turns = [np.diff(curve.reshape(NUM_SAMPLES, -1), axis=0).ravel() for curve in (a, b)]
+    lengths = np.linalg.norm(turns[0]) * np.linalg.norm(turns[1])
+    return bool(lengths > 0 and turns[0] @ turns[1] >= ALIKE * lengths)
 
 
 def _curves(

@@ -12,7 +12,7 @@ from plait.data.survey import Survey
 from plait.data.survey.frames import Wanted, choose_frames, read_frames
 from plait.errors import DataError, OptionError, require_at_least_one
 from plait.evaluation.files import write_bytes_atomically
-from plait.evaluation.inspection.cameras import Views, describe_frame
+from plait.evaluation.inspection.cameras import NUM_CELLS, Views, describe_frame
 from plait.evaluation.inspection.contact_sheet import encode_strip, thumbnail
 from plait.results.inspection import CameraSummary, Strip
 
@@ -92,9 +92,9 @@ def look(
     views = Views(
         np.array([episode for episode, _ in places], dtype=np.int64),
         np.array([step for _, step in places], dtype=np.int64),
-        np.array([found[place][0] for place in places]),
-        np.array([found[place][1] for place in places]),
-        np.array([found[place][2] for place in places]),
+        np.array([found[place][0] for place in places]).reshape(len(places), NUM_CELLS),
+        np.array([found[place][1] for place in places], dtype=np.float64),
+        np.array([found[place][2] for place in places], dtype=np.float64),
         tuple((int(sizes[place][0]), int(sizes[place][1])) for place in places),
         tuple(missing),
         tuple(sorted(set(absent))),

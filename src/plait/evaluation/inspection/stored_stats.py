@@ -112,8 +112,10 @@ def _check_quantiles(
         return
     cause = ""
     averaged = averaged_quantiles(rows, key)
-    if averaged is not None and np.all(np.abs(np.stack([low, high]) - averaged) <= margin + 1e-9):
-        cause = " They are the mean of the episodes' quantiles, as released LeRobot writes them."
+    if averaged is not None and _is_nearer(np.stack([low, high]), averaged, exact):
+        cause = (
+            " They look like the mean of the episodes' quantiles, which released LeRobot writes."
+        )
     yield Finding(
         severity=WARNING,
         where=f"{WHERE}, {key}",
@@ -122,6 +124,15 @@ def _check_quantiles(
         f"are wrong.{cause}",
         todo=TODO,
     )
+
+
+def _is_nearer(
+    stored: Float64[ndarray, "2 dims"],
+    averaged: Float64[ndarray, "2 dims"],
+    exact: Float64[ndarray, "2 dims"],
+) -> bool:
+    """Whether stored quantiles are much nearer to averaged ones than to exact ones."""
+    return bool(3 * np.abs(stored - averaged).sum() < np.abs(stored - exact).sum())
 
 
 def averaged_quantiles(rows: Rows, key: str) -> Float64[ndarray, "2 dims"] | None:

@@ -34,7 +34,17 @@ def check_times(rows: Rows, fps: float) -> Iterator[Finding]:
         return
     beats = np.diff(rows.timestamp, prepend=rows.timestamp[:1]) * fps
     is_step = ~rows.is_first
-    yield from _check_rate(beats[is_step], fps)
+    median = float(np.median(beats[is_step])) if is_step.any() else 1.0
+    if median > 0 and abs(median - 1) > RATE_TOLERANCE:
+        yield Finding(
+            severity=ERROR,
+            where=INFO_FILE,
+            found=f"fps is {fps:g}, but by the time stamps there are {fps / median:.3g} rows a "
+            "second.",
+            todo="Correct fps: durations, action chunks and video times follow from it.",
+        )
+        # Gaps and jitter are judged by the rate that there is.
+        beats, fps = beats / median, fps / median
     backwards = is_step & (beats <= 0)
     gaps = is_step & (beats > GAP)
     # What float32 cannot tell apart late in a long episode is no jitter.
@@ -75,18 +85,6 @@ def check_times(rows: Rows, fps: float) -> Iterator[Finding]:
             "In {} an episode begins at another time than 0.",
             "LeRobot v3.0 counts time from the start of each episode, and finds video frames by "
             "it; subtract the first time stamp.",
-        )
-
-
-def _check_rate(beats: ndarray, fps: float) -> Iterator[Finding]:
-    median = float(np.median(beats)) if len(beats) else 1.0
-    if median > 0 and abs(median - 1) > RATE_TOLERANCE:
-        yield Finding(
-            severity=ERROR,
-            where=INFO_FILE,
-            found=f"fps is {fps:g}, but by the time stamps there are {fps / median:.3g} rows a "
-            "second.",
-            todo="Correct fps: durations, action chunks and video times follow from it.",
         )
 
 

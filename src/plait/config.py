@@ -173,6 +173,10 @@ class DataConfig:
         train_fraction: Share of the other episodes that is learned from.
         feature_cache: What the tokens of frozen encoders are stored as: `fp16`, `bf16` or `fp32`;
             with `off`, or where images are augmented, the encoder runs in every step.
+        frame_storage: How decoded frames are kept: `raw`, `jpeg`, `direct` (not at all), or `auto`
+            for the first of these that fits the budget.
+        cache_gib: What the frames of all cameras may take together in GiB; half of the free disk
+            where None.
     """
 
     path: str
@@ -182,6 +186,8 @@ class DataConfig:
     split_seed: int = 0
     train_fraction: float = 1.0
     feature_cache: str = "fp16"
+    frame_storage: str = "auto"
+    cache_gib: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,3 +77,22 @@ def test_nothing_to_draw_from_is_refused():
         StepSampler(np.arange(0), 4, seed=0)
     with pytest.raises(OptionError, match="batch size is 0, but must be at least 1"):
         StepSampler(np.arange(3), 0, seed=0)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_ranks_share_what_one_process_would_take(world_size):
+    steps = np.arange(100, 137)
+    whole = StepSampler(steps, 4 * world_size, seed=3)
+    ranks = [
+        StepSampler(steps, 4, seed=3, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    for index in (0, 1, 7, 40):
+        together = np.concatenate([rank.batch(index) for rank in ranks])
+        assert together.tolist() == whole.batch(index).tolist()
+
+
+def test_a_rank_that_is_none_is_refused():
+    for rank in (-1, 2):
+        with pytest.raises(OptionError, match="below 2"):
+            StepSampler(np.arange(5), 2, seed=0, rank=rank, world_size=2)

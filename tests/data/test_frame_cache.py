@@ -23,14 +23,19 @@ from data_fakes import (
     write_dataset,
 )
 
-from plait.data import files, frame_cache
-from plait.data.frame_cache import open_frames
+from plait.data import files
+from plait.data.frames import cache
+from plait.data.frames.raw import RawCache
 from plait.data.lerobot.reader import LeRobotReader
 from plait.data.lerobot.writer import LeRobotWriter
 from plait.data.process_map import process_map
 from plait.errors import DataError, OutputError, PlaitError
 
 DATA = "data/chunk-000/file-000.parquet"
+
+
+def open_frames(reader, camera, size, on_progress=None):
+    return RawCache(reader, camera, size).open(on_progress)
 
 
 def dataset(root):
@@ -137,7 +142,7 @@ def test_a_truncated_cache_is_rebuilt(tmp_path, share):
 
 
 def test_progress_ends_at_all_frames(tmp_path, monkeypatch):
-    monkeypatch.setattr(frame_cache, "PROGRESS_INTERVAL", 10)
+    monkeypatch.setattr(cache, "PROGRESS_INTERVAL", 10)
     reader, _ = dataset(tmp_path / "set")
     seen = []
     open_frames(reader, "base", 8, lambda done, total: seen.append((done, total)))
@@ -166,7 +171,7 @@ def test_a_cache_folder_of_another_user_is_left_alone(tmp_path, monkeypatch):
     reader, expected = dataset(tmp_path / "set")
     (tmp_path / "set/.plait_cache").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(frame_cache.os, "access", lambda *_: False)
+    monkeypatch.setattr(cache.os, "access", lambda *_: False)
     calls = count_decodings(monkeypatch)
     for _ in range(2):
         frames = open_frames(reader, "base", None)
@@ -182,7 +187,7 @@ def test_a_finished_cache_needs_no_folder_to_write_to(tmp_path, monkeypatch):
     def refuse(root):
         raise OutputError("read-only")
 
-    monkeypatch.setattr(frame_cache, "cache_folder", refuse)
+    monkeypatch.setattr(cache, "cache_folder", refuse)
     assert np.array_equal(open_frames(reader, "base", 8), expected)
 
 
@@ -201,7 +206,7 @@ def test_too_little_space_is_said_before_decoding(tmp_path, monkeypatch):
     reader, _ = dataset(tmp_path / "set")
     calls = count_decodings(monkeypatch)
     usage = SimpleNamespace(free=1000)
-    monkeypatch.setattr(frame_cache.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(OutputError, match=r"base take 1 MiB, but .* has only 0 MiB free"):
         open_frames(reader, "base", 8)
     assert calls == []
@@ -299,7 +304,7 @@ def build_and_die(root):
     def die(done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 
-    frame_cache.PROGRESS_INTERVAL = 5
+    cache.PROGRESS_INTERVAL = 5
     open_frames(LeRobotReader.open(Path(root)), "base", 8, die)
 
 

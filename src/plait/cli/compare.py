@@ -45,6 +45,10 @@ class Compare:
     parts: Parts = field(default_factory=Parts)
     cameras: str | None = None
     """Cameras the policies see, separated by commas."""
+    frame_storage: str | None = None
+    """How decoded frames are kept: raw, jpeg, direct (not at all), or auto for what fits."""
+    cache_gib: float | None = None
+    """What decoded frames may take on the disk in GiB; half of what is free by default."""
     seeds: int | None = None
     """Trainings per strategy."""
     episodes: int | None = None
@@ -101,6 +105,8 @@ class Compare:
             "seed": self.seed,
             "has_controls": self.controls,
             "feature_cache": self.parts.feature_cache,
+            "frame_storage": self.frame_storage,
+            "cache_gib": self.cache_gib,
         }
         settings = replace(settings, **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
         parts = self.parts.given()

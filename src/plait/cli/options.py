@@ -104,6 +104,10 @@ class Learning:
     """Cameras to read, separated by commas; all by default."""
     image_size: int = 64
     """Height and width to resize to in pixels."""
+    frame_storage: str = "auto"
+    """How decoded frames are kept: raw, jpeg, direct (not at all), or the first that fits."""
+    cache_gib: float | None = None
+    """What decoded frames may take on the disk in GiB; half of what is free by default."""
     steps: int = 2000
     """Optimiser steps at most."""
     batch_size: int = 128
@@ -128,6 +132,8 @@ class Learning:
             cameras=names(self.cameras) or (),
             image_size=self.image_size,
             feature_cache=parts.feature_cache or DataConfig.feature_cache,
+            frame_storage=self.frame_storage,
+            cache_gib=self.cache_gib,
             **more,
         )
 

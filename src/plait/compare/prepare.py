@@ -5,12 +5,18 @@ from pathlib import Path
 from plait.compare.console import progress_bar
 from plait.compare.demonstrations import record_once
 from plait.compare.plan import Plan, check_environment, make_plan
-from plait.compare.settings import Arm, CompareSettings, align_config, objective_of, run_config
-from plait.data.dataset import Demonstrations
+from plait.compare.settings import (
+    Arm,
+    CompareSettings,
+    align_config,
+    data_config,
+    objective_of,
+    run_config,
+)
 from plait.envs import make_env
 from plait.policy import check_parts
 from plait.training.align import check_align
-from plait.training.run import check_numbers
+from plait.training.run import check_numbers, open_demonstrations
 
 DATA_FOLDER = "data"
 
@@ -35,13 +41,8 @@ def prepare(
     else:
         record_once(settings, data_path, num_workers)
     with progress_bar("decode images", 1) as show:
-        data = Demonstrations.open(
-            data_path,
-            cameras=settings.cameras or None,
-            image_size=settings.image_size,
-            action_horizon=settings.policy.action_horizon,
-            on_progress=show,
-        )
+        config = data_config(settings, str(data_path), 1.0)
+        data = open_demonstrations(config, settings.policy.action_horizon, show)
     if settings.env is not None:
         check_environment(settings.env, settings, data)
     return make_plan(

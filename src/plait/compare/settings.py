@@ -116,6 +116,8 @@ class CompareSettings:
         image_size: Pixels a side.
         validation_fraction: Share of the episodes held out.
         feature_cache: What tokens of frozen encoders are stored as; `off` for not at all.
+        frame_storage: How decoded frames are kept; see `DataConfig`.
+        cache_gib: What they may take.
         is_meaningful: False where the numbers are too small to mean anything.
     """
 
@@ -142,6 +144,8 @@ class CompareSettings:
     image_size: int = 64
     validation_fraction: float = DataConfig.validation_fraction
     feature_cache: str = "fp16"
+    frame_storage: str = DataConfig.frame_storage
+    cache_gib: float | None = DataConfig.cache_gib
     is_meaningful: bool = True
 
     def validate(self) -> None:
@@ -323,6 +327,8 @@ def data_config(settings: CompareSettings, path: str, train_fraction: float) -> 
         image_size=settings.image_size,
         validation_fraction=settings.validation_fraction,
         feature_cache=settings.feature_cache,
+        frame_storage=settings.frame_storage,
+        cache_gib=settings.cache_gib,
         train_fraction=train_fraction,
     )
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Int64
 from numpy import ndarray
 
 from plait.data.chunking import chunk_indices, window_indices
-from plait.data.frame_cache import frames_key, open_frames
+from plait.data.frames import Frames, FrameStorage, open_cameras
+from plait.data.frames.cache import frames_key
+from plait.data.frames.storage import JPEG
 from plait.data.lerobot.reader import LeRobotReader
 from plait.data.normalize import NormStats
 from plait.data.stream_stats import StreamStats
@@ -25,18 +27,21 @@ class Demonstrations:
         cameras: Cameras that are read.
         instructions: Distinct instructions.
         episode_bounds: First step and the step after the last, of every episode.
+        storage: How the frames are kept: `raw`, `jpeg` or `direct`.
         fingerprint: Changes with the numbers, the tasks or the cameras.
     """
 
     def __init__(
         self,
         reader: LeRobotReader,
-        images: dict[str, ndarray],
+        images: dict[str, Frames],
         *,
+        storage: str,
         image_size: int | None = None,
         observation_window: int,
         action_horizon: int,
     ) -> None:
+        self.storage = storage
         self._images = images
         self._reader, self._image_size = reader, image_size
         self._proprio, self._action = reader.proprio, reader.action
@@ -65,6 +70,7 @@ class Demonstrations:
         image_size: int | None = None,
         observation_window: int = 1,
         action_horizon: int = 4,
+        storage: FrameStorage = FrameStorage(),  # noqa: B008
         on_progress: Callable[[int, int], None] | None = None,
     ) -> "Demonstrations":
         """Open a LeRobot dataset and decode its images where that was not done yet.
@@ -75,6 +81,7 @@ class Demonstrations:
             image_size: Height and width to resize to in pixels; as recorded where None.
             observation_window: Steps seen.
             action_horizon: Steps per chunk.
+            storage: How frames are kept.
             on_progress: Called with frames decoded and frames in all.
 
         Raises:
@@ -94,10 +101,11 @@ class Demonstrations:
         for camera in wanted:
             if camera not in reader.cameras:
                 raise UnknownNameError(f"camera of {path}", camera, reader.cameras)
-        images = {camera: open_frames(reader, camera, image_size, on_progress) for camera in wanted}
+        kind, images = open_cameras(reader, wanted, image_size, storage, on_progress)
         return cls(
             reader,
             images,
+            storage=kind,
             image_size=image_size,
             observation_window=observation_window,
             action_horizon=action_horizon,
@@ -187,13 +195,15 @@ class Demonstrations:
         """Folder of the dataset."""
         return self._reader.root
 
-    def frames(self, camera: str) -> UInt8[ndarray, "steps 3 height width_px"]:
-        """Return the memory-mapped images of a camera, one a step."""
+    def frames(self, camera: str) -> Frames:
+        """Return the images of a camera, one a step."""
         return self._images[camera]
 
     def frames_key(self, camera: str) -> str:
         """Return a key that changes with the recording of a camera and with the image size."""
-        return frames_key(self._reader, camera, self._image_size)
+        key = frames_key(self._reader, camera, self._image_size)
+        # Of all storages only this one changes pixels.
+        return f"{key}-{JPEG}" if self.storage == JPEG else key
 
     def window(self, steps: Int64[ndarray, " batch"]) -> Int64[ndarray, "batch window"]:
         """Return the steps that are seen at some steps; an episode's first is repeated."""

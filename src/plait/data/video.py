@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -103,11 +104,22 @@ def read_video(
     if not os.path.exists(path):
         raise DataError(path, "no such file", "a video", "Copy the dataset again")
     decoder = torchcodec_decoder() if size in (None, recorded) else None
-    try:
+    with decoding(path):
         if decoder is None:
             yield from _pyav_frames(path, size, recorded)
         else:
             yield from _torchcodec_frames(decoder, path, recorded)
+
+
+@contextmanager
+def decoding(path: Path) -> Iterator[None]:
+    """Turn what decoders say of a damaged file into one sentence that names it.
+
+    Raises:
+        DataError: If the block fails to decode.
+    """
+    try:
+        yield
     except (av.error.FFmpegError, IndexError, ValueError, RuntimeError, MemoryError) as error:
         todo = "Copy or record the dataset again"
         found = f"cannot be decoded ({(str(error).splitlines() or [''])[0]})"
@@ -131,9 +143,9 @@ def _torchcodec_frames(
     decoder: type[Any], path: Path, recorded: tuple[int, int] | None
 ) -> Iterator[UInt8[ndarray, "height width_px 3"]]:
     frames = decoder(str(path), dimension_order="NHWC", num_ffmpeg_threads=0)
-    _require_size(path, (frames.metadata.height, frames.metadata.width), recorded)
+    require_size(path, (frames.metadata.height, frames.metadata.width), recorded)
     for frame in frames:
-        _require_size(path, frame.shape[:2], recorded)
+        require_size(path, frame.shape[:2], recorded)
         yield np.asarray(frame.numpy())
 
 
@@ -145,21 +157,26 @@ def _pyav_frames(
         if stream.codec_context is None:
             raise ValueError("unknown codec")
         # Before anything is decoded: the claim alone may be more than fits into memory.
-        _require_size(path, (stream.height, stream.width), recorded)
+        require_size(path, (stream.height, stream.width), recorded)
         stream.thread_type = "AUTO"
         reformatter = VideoReformatter()
         for frame in container.decode(stream):
-            _require_size(path, (frame.height, frame.width), recorded)
-            yield _picture(frame, size, reformatter)
+            require_size(path, (frame.height, frame.width), recorded)
+            yield picture(frame, size, reformatter)
 
 
-def _require_size(path: Path, found: tuple[int, int], recorded: tuple[int, int] | None) -> None:
+def require_size(path: Path, found: tuple[int, int], recorded: tuple[int, int] | None) -> None:
+    """Refuse frames of another height and width than the dataset says, if it says any.
+
+    Raises:
+        DataError: If they differ.
+    """
     if recorded is not None and tuple(found) != recorded:
         expected = f"{recorded[0]}×{recorded[1]}, as its dataset says"
         raise DataError(path, f"frames of {found[0]}×{found[1]} pixels", expected)
 
 
-def _picture(
+def picture(
     frame: "av.VideoFrame", size: tuple[int, int] | None, reformatter: VideoReformatter
 ) -> UInt8[ndarray, "height width_px 3"]:
     """Convert a decoded frame to RGB, as LeRobot does where the size stays."""

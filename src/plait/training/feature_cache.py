@@ -28,7 +28,8 @@ from torch import Tensor, nn
 
 from plait.data.dataset import Demonstrations
 from plait.data.files import locked, output_errors, whole_file
-from plait.data.frame_cache import cache_folder, is_whole_array, map_array
+from plait.data.frames.cache import cache_folder
+from plait.data.frames.raw import is_whole_array, map_array
 from plait.encoders._pretrained import PretrainedTextEncoder, PretrainedVisionEncoder
 from plait.errors import OutputError, PlaitError, UnknownNameError
 from plait.types import LANGUAGE, VISION, Observation, Tokens

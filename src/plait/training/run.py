@@ -16,6 +16,7 @@ from plait.config import (
     to_json,
 )
 from plait.data.dataset import Demonstrations
+from plait.data.frames import FrameStorage
 from plait.data.normalize import Normalizer
 from plait.encoders._pretrained import PretrainedTextEncoder
 from plait.errors import CheckpointError, OptionError, PlaitError, require_at_least_one
@@ -58,6 +59,7 @@ def open_demonstrations(
         cameras=data.cameras or None,
         image_size=data.image_size,
         action_horizon=action_horizon,
+        storage=FrameStorage(data.frame_storage, data.cache_gib),
         on_progress=on_progress,
     )
 

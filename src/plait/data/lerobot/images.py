@@ -160,11 +160,64 @@ def embedded_images(
                 if not present[row]:
                     image = sizes.absent
                 elif isinstance(image, str):
-                    found = f"the image {key} in row {row} is {image}"
-                    expected = f"a whole image of the size in {INFO_FILE}"
-                    raise DataError(path, found, expected, COPY_AGAIN)
+                    raise _no_image(path, key, row, image)
                 row += 1
                 yield image
+
+
+class RowImages:
+    """A parquet file opened to read single images by their row.
+
+    Args:
+        path: The file.
+        key: The column.
+        sizes: Of the images.
+
+    Raises:
+        DataError: If the file is missing or damaged, or has no such column.
+    """
+
+    def __init__(self, path: Path, key: str, sizes: Sizes) -> None:
+        self.path, self.key, self.sizes = path, key, sizes
+        try:
+            self._file = pq.ParquetFile(path)
+            _require_images(path, self._file, key)
+            refuse_false_claims(path, self._file, [key])
+        except PARQUET_ERRORS as error:
+            raise damaged(path, error) from error
+        metadata = self._file.metadata
+        counts = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        self._starts = np.cumsum([0, *counts])
+        self._group, self._contents = -1, pa.nulls(0)
+
+    def frame(self, place: int) -> UInt8[ndarray, "height width_px 3"]:
+        """Decode the image of one row; the others of its row group are then at hand.
+
+        Raises:
+            DataError: If the file is damaged, or the image is.
+        """
+        group = int(np.searchsorted(self._starts, place, side="right")) - 1
+        try:
+            if group != self._group:
+                table = self._file.read_row_group(group, columns=[self.key])
+                self._contents = table.column(0).combine_chunks().field("bytes")
+                self._group = group
+            content = self._contents[place - int(self._starts[group])].as_py()
+        except PARQUET_ERRORS as error:
+            raise damaged(self.path, error) from error
+        image = _decode(content, self.sizes)
+        if isinstance(image, str):
+            raise _no_image(self.path, self.key, place, image)
+        return image
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _no_image(path: Path, key: str, row: int, problem: str) -> DataError:
+    found = f"the image {key} in row {row} is {problem}"
+    return DataError(path, found, f"a whole image of the size in {INFO_FILE}", COPY_AGAIN)
 
 
 def _read_contents(path: Path, key: str) -> Iterator[list[bytes | None]]:

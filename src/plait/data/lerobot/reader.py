@@ -16,10 +16,11 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from numpy import ndarray
 
 from plait.data.lerobot import layout_v2, layout_v3
-from plait.data.lerobot.episodes import EpisodeTable
+from plait.data.lerobot.episodes import ABSENT, EpisodeTable
 from plait.data.lerobot.format import ACTION, INFO_FILE
 from plait.data.lerobot.images import Sizes, absent_images, embedded_images, video_frames
 from plait.data.lerobot.info import camera_keys, flat_names, frame_size, is_v2, read_info
+from plait.data.lerobot.places import FramePlaces, frame_places
 from plait.data.lerobot.rows import number_tasks, read_numbers
 
 
@@ -140,6 +141,23 @@ class LeRobotReader:
                 strict=True,
             )
         )
+
+    def places(self, camera: str) -> FramePlaces:
+        """Say in which file, and where in it, the frame of every step is.
+
+        Raises:
+            DataError: If a file is missing or damaged.
+        """
+        lengths = self.episodes.lengths
+        if self._is_video(camera):
+            spans = self.episodes.videos[self.feature(camera)[0]]
+            return frame_places(spans, lengths, [span.starts for span in spans])
+        has_images, spans, starts = self.has_images(camera), self.episodes.data, []
+        for span in spans:
+            here = slice(span.episodes.start, span.episodes.stop)
+            first = np.cumsum(lengths[here]) - lengths[here]
+            starts.append(np.where(has_images[here], first, ABSENT))
+        return frame_places(spans, lengths, starts)
 
     def has_images(self, camera: str) -> Bool[ndarray, " episodes"]:
         """Say of every episode whether a camera was recorded in it.

@@ -181,7 +181,7 @@ class RowImages:
         self.path, self.key, self.sizes = path, key, sizes
         try:
             self._file = pq.ParquetFile(path)
-            _require_images(path, self._file, key)
+            require_images(path, self._file, key)
             refuse_false_claims(path, self._file, [key])
         except PARQUET_ERRORS as error:
             raise damaged(path, error) from error

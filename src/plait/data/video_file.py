@@ -39,7 +39,7 @@ class VideoFile:
         with decoding(path):
             self._container = av.open(str(path), metadata_errors="replace")
             self._stream = self._container.streams.video[0]
-            if not hasattr(self._stream, "codec_context") or self._stream.codec_context is None:
+            if self._stream.codec_context is None:
                 raise ValueError("unknown codec")
             require_size(path, (self._stream.height, self._stream.width), recorded)
             packets = [p for p in self._container.demux(self._stream) if p.pts is not None]

@@ -187,7 +187,7 @@ def picture(
     # as fast as the other order, and nearer to exact arithmetic: rgb24 is about one level too dark.
     small = reformatter.reformat(frame, width_px, height, "gbrp", interpolation="AREA")
     green, blue, red = (
-        np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)[:, :width_px]
+        np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)[:, :width_px]
         for plane in small.planes
     )
     # A view of channels first, the cache's own order, which is then copied no more.

@@ -240,9 +240,9 @@ def test_findings_say_how_bad_it_gets_and_how_well_it_listens():
 
 def test_a_policy_that_reacts_alike_to_tasks_and_words_is_told_so():
     deaf = replace(made().reaction, swapped=0.15)
-    assert "hardly tells another task from other words" in conclude_stress(made(reaction=deaf))[-2]
+    assert "hardly tells another task from other words" in conclude_stress(made(reaction=deaf))[-3]
     unasked = replace(made().reaction, paraphrased=None, refusal="unknown word")
-    assert "the policy refuses it" in conclude_stress(made(reaction=unasked))[-2]
+    assert "the policy refuses it" in conclude_stress(made(reaction=unasked))[-3]
 
 
 def test_the_heat_map_holds_every_cell(tmp_path):

@@ -30,6 +30,9 @@ class Stress:
     """Only demonstrations, no environment; needs --data."""
     execution_horizon: int | None = None
     """Steps of a chunk executed before the next look; 2 by default."""
+    against: str | None = None
+    """Policies trained otherwise, separated by commas, to tell which training option helps most:
+    policies, runs, folders of plait compare, or of finished stress tests of the same scenes."""
     reference: Path | None = None
     """Folder of another policy's stress test, such as late fusion's, for effective robustness."""
     out: Path = Path("outputs/stress")
@@ -57,6 +60,7 @@ class Stress:
             severities=_whole_numbers(self.severities),
             corruptions=names(self.corruptions) or (),
             execution_horizon=self.execution_horizon,
+            against=names(self.against) or (),
             reference=self.reference,
             seed=self.seed,
             num_workers=self.workers,

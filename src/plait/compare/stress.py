@@ -6,7 +6,7 @@ Everything goes to one folder, one file a cell; a call that finds cells done the
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ from typing import Any
 from plait.compare.arm import EVALUATION_SEED, EnvFactory
 from plait.compare.console import progress_bar
 from plait.compare.demonstrations import describe_dataset
+from plait.compare.stress_against import Rival, compare_with, find_rivals
 from plait.compare.stress_cells import (
     CELLS_FOLDER,
+    PLAN_FILE,
+    RESULTS_FILE,
     CellJob,
     Setup,
     distinct_held_out,
@@ -50,9 +53,7 @@ from plait.results import (
 )
 from plait.results.stress import CLOSED, LISTENING, OPEN, Cell, Condition, Loop, StressResult
 
-RESULTS_FILE = "results.json"
 REPORT_FILE = "report.html"
-PLAN_FILE = "plan.json"
 DEFAULT_EXECUTION_HORIZON = 2
 # With fewer scenes an interval is so wide that little can be told.
 FEW_SCENES = 30
@@ -71,6 +72,8 @@ class StressOptions:
         corruptions: Names, or modalities for all of theirs; all that fit if empty.
         execution_horizon: Steps executed before the policy looks again; 2, or fewer if the policy
             predicts fewer, where None.
+        against: Policies trained otherwise to compare with, runs, comparisons, or folders of their
+            finished stress tests.
         reference: Folder of another stress test that effective robustness refers to.
         seed: Of the first scene.
         num_workers: Processes; one a core where None.
@@ -83,6 +86,7 @@ class StressOptions:
     severities: tuple[int, ...] = (1, 3, 5)
     corruptions: tuple[str, ...] = ()
     execution_horizon: int | None = None
+    against: tuple[str, ...] = ()
     reference: Path | None = None
     seed: int = EVALUATION_SEED
     num_workers: int | None = None
@@ -109,9 +113,14 @@ def stress(
     plan = Plan(options)
     cells = [*((CLOSED, each) for each in plan.closed), *((OPEN, each) for each in plan.open)]
     reference = _reference(options)
+    rivals = find_rivals(options.against, out, plan.identity)
     _claim(out, plan.identity)
     _play(share_out(plan.setup, cells, out, num_workers), options.policy)
-    result = _result(plan, out, reference, command)
+    for rival in rivals:
+        if rival.identity is None:
+            alike = replace(options, policy=rival.policy, against=(), reference=None)
+            stress(alike, rival.folder, command=command)
+    result = _compared(_result(plan, out, reference, command), plan, rivals, out)
     save_result(out / RESULTS_FILE, result)
     write_stress_report(out / RESULTS_FILE, out / REPORT_FILE)
     return result
@@ -361,6 +370,20 @@ def _result(plan: Plan, out: Path, reference: StressResult | None, command: str)
         machine=describe_machine(),
         failures=failures,
     )
+
+
+def _compared(result: StressResult, plan: Plan, rivals: Sequence[Rival], out: Path) -> StressResult:
+    """Add the comparison with other policies, in each loop that all were played in."""
+    if not rivals:
+        return result
+    own = Rival(plan.options.policy, plan.identity["policy_fingerprint"], out, plan.identity)
+    played = ((result.closed, plan.closed), (result.open, plan.open))
+    found = [
+        compare_with(rivals, own, conditions, loop.loop, loop.trivial)
+        for loop, conditions in played
+        if loop is not None
+    ]
+    return replace(result, options=tuple(each for each in found if each is not None))
 
 
 def _dataset(plan: Plan) -> DatasetSummary | None:

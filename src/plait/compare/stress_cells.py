@@ -25,6 +25,8 @@ from plait.results.stress import CLOSED, OPEN, Cell, Condition
 from plait.training.batches import split_episodes, spread
 
 CELLS_FOLDER = "cells"
+PLAN_FILE = "plan.json"
+RESULTS_FILE = "results.json"
 # Enough held-out steps for a steady error, few enough for the whole grid in a minute or two.
 MAX_HELD_OUT_STEPS = 1024
 # About how much longer a scene takes than a cell of the open loop, for the progress bar.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plait.results import SCHEMA_VERSION, DatasetSummary, Machine, Rate
+from plait.results.options import OptionComparison
 
 CLOSED, OPEN = LOOPS = ("closed", "open")
 CLEAN = "clean"
@@ -327,6 +328,7 @@ class StressResult:
         listening: In scenes with two feasible instructions; None where not played.
         reaction: On demonstrations; None where language cannot be judged on them.
         failures: Rollouts of the most instructive failures; closed loop only.
+        options: Comparison with policies trained otherwise, one a loop, if any.
         dataset: The demonstrations, if any.
         reference: The stress test that effective robustness refers to, if any.
         notes: Plain sentences on what could not be judged, and why.
@@ -348,4 +350,5 @@ class StressResult:
     total_seconds: float
     machine: Machine
     failures: tuple[Failure, ...] = ()
+    options: tuple[OptionComparison, ...] = ()
     schema_version: int = SCHEMA_VERSION

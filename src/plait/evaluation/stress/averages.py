@@ -29,7 +29,7 @@ def kept_by_modality(cells: Sequence[Cell], trivial: float | None, seed: int = 0
         clean performance, or a single unit, of whose spread nothing can be said.
     """
     undisturbed = next(cell for cell in cells if cell.condition.kind == CLEAN)
-    clean = _performance(undisturbed, trivial)
+    clean = performance_by_unit(undisturbed, trivial)
     if len(clean) < 2 or clean.mean() <= 0:
         return []
     areas: dict[str, list[Float[np.ndarray, " units"]]] = {}
@@ -62,13 +62,14 @@ def _areas(
     curve: Sequence[Cell], clean: Float[np.ndarray, " units"], trivial: float | None
 ) -> Float[np.ndarray, " units"]:
     """Return the area under the severity curve of every unit; their mean is that of the whole."""
-    by_severity = {cell.condition.severity: _performance(cell, trivial) for cell in curve}
+    by_severity = {cell.condition.severity: performance_by_unit(cell, trivial) for cell in curve}
     units = ({s: values[unit] for s, values in by_severity.items()} for unit in range(len(clean)))
     return np.array(
         [area_under_curve({0: start} | unit) for start, unit in zip(clean, units, strict=True)]
     )
 
 
-def _performance(cell: Cell, trivial: float | None) -> Float[np.ndarray, " units"]:
+def performance_by_unit(cell: Cell, trivial: float | None) -> Float[np.ndarray, " units"]:
+    """Return success, or skill, of every scene or episode of a cell; higher is better."""
     values = np.array(cell.values, dtype=np.float64)
     return values if trivial is None else 1 - values / trivial

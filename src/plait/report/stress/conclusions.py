@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from plait.report import text
 from plait.report.stress.breakdown import breakdown_sentences
+from plait.report.stress.options import conclude_options, qualify_options
 from plait.report.stress.reading import (
     change_text,
     clean_of,
@@ -34,9 +35,13 @@ FEW_TIMES = 2.0
 def conclude_stress(result: StressResult) -> list[str]:
     """Return the findings, the most important first, and what could not be judged last."""
     sentences = []
+    first = result.closed or result.open
     for loop in (result.closed, result.open):
         if loop is not None:
-            sentences += [*_weakest(loop), _clean(loop), *_worst(loop), *_missing(loop)]
+            sentences += _weakest(loop)
+            if loop is first:
+                sentences += conclude_options(result)
+            sentences += [_clean(loop), *_worst(loop), *_missing(loop)]
             if loop is result.closed and result.listening is not None:
                 sentences.append(_listening(result.listening))
             sentences += [*_lying(loop), *_contributions(loop)]
@@ -44,7 +49,7 @@ def conclude_stress(result: StressResult) -> list[str]:
             sentences += _perceptual(loop)
     if result.reaction is not None:
         sentences.append(_reaction(result.reaction))
-    return [*sentences, *result.notes]
+    return [*sentences, *qualify_options(result), *result.notes]
 
 
 def _clean(loop: Loop) -> str:

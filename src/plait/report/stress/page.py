@@ -14,6 +14,8 @@ from plait.report.stress.breakdown import (
 from plait.report.stress.conclusions import conclude_stress
 from plait.report.stress.failures import load_failures
 from plait.report.stress.figures import curve_legend, stress_figures
+from plait.report.stress.option_figure import option_figure, option_legend
+from plait.report.stress.options import option_tables
 from plait.report.stress.reading import (
     MEASURES,
     clean_of,
@@ -61,11 +63,16 @@ def render_stress(result: StressResult, folder: Path) -> str:
         DataError: If a picture is missing or unreadable.
     """
     figures = stress_figures(result)
+    figures |= {f"options-{each.loop}": option_figure(each) for each in result.options}
     loops = [loop for loop in (result.closed, result.open) if loop is not None]
     content: dict[str, Any] = {
         "result": result,
         "conclusions": conclude_stress(result),
         "loops": [_loop(loop, list(figures)) for loop in loops],
+        "options": [
+            {**table, "legend": option_legend(found)}
+            for table, found in zip(option_tables(result.options), result.options, strict=True)
+        ],
         "failures": load_failures(result.failures, folder),
         "reaction_rows": [] if result.reaction is None else _reaction_rows(result.reaction),
         "setup": _setup(result),

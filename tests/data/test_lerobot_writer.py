@@ -324,7 +324,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, storage):
 
 
 @pytest.mark.parametrize(
-    "step", ["write_episodes", "write_tasks", "write_stats", "write_info", "sync_folder"]
+    "step", ["write_episodes", "write_tasks", "write_stats", "write_info", "put_in_place"]
 )
 def test_a_disk_that_is_full_at_the_end_leaves_nothing(tmp_path, monkeypatch, step):
     def fail(*_, **__):

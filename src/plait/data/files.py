@@ -137,3 +137,43 @@ def whole_file(path: Path, temporary: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(root: Path, marker: str) -> Iterator[Path]:
+    """Write a folder under a temporary name; rename it when the block ends without an error.
+
+    Args:
+        root: The folder to make; must not exist, or be empty.
+        marker: Name of the file that says the unfinished folder is ours.
+
+    Raises:
+        OutputError: If `root` holds anything, or cannot be written.
+    """
+    refuse_existing(root)
+    partial = beside(root, ".partial")
+    lock = claim_folder(partial, marker)
+    try:
+        with output_errors(root):
+            clear_folder(partial, keep=marker)
+            yield partial
+            put_in_place(partial, root, marker)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finally:
+        lock.close()
+
+
+def put_in_place(partial: Path, root: Path, marker: str) -> None:
+    """Rename a finished folder, its content on the disk before its name.
+
+    Raises:
+        OutputError: If something came to stand there meanwhile.
+    """
+    sync_folder(partial)
+    refuse_existing(root)
+    if root.exists():
+        root.rmdir()
+    partial.rename(root)
+    (root / marker).unlink()

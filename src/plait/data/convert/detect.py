@@ -12,10 +12,13 @@ from plait.data.process_map import process_map
 from plait.discovery import available, load
 from plait.errors import DataError, UnknownNameError
 
+# Not a file in `formats/`: its episodes are copied, not read.
+LEROBOT = "lerobot"
+
 
 def known_formats() -> list[str]:
     """List the names of the formats."""
-    return available(formats)
+    return sorted([*available(formats), LEROBOT])
 
 
 def load_format(name: str) -> type[Source]:
@@ -42,7 +45,7 @@ def detect(path: Path) -> str:
     if (path / FEATURES_FILE).exists() or any(path.glob(f"*/{FEATURES_FILE}")):
         return "rlds"
     if (path / INFO_FILE).exists():
-        return "lerobot"
+        return LEROBOT
     if path.suffix == ".zip" or (path / ".zgroup").exists() or path.suffix == ".zarr":
         return "zarr"
     if path.suffix in SUFFIXES or any(file.suffix in SUFFIXES for file in path.glob("*")):

@@ -10,12 +10,19 @@ from typing import Any
 
 from plait.data.convert.adjust import Adjustments
 from plait.data.convert.base import COPY_AGAIN, Selection, Source
-from plait.data.convert.detect import detect, load_format
+from plait.data.convert.detect import LEROBOT, detect, load_format
+from plait.data.convert.upgrade import open_v2, upgrade
 from plait.data.episode import EpisodeData
 from plait.data.files import reason, refuse_existing
 from plait.data.process_map import WorkerDiedError, process_map
 from plait.data.record import MAX_SHARD_SIZE, Recording, record
-from plait.errors import DataError, OptionError, OutputError, UnknownNameError
+from plait.errors import (
+    DataError,
+    OptionError,
+    OutputError,
+    UnknownNameError,
+    require_at_least_one,
+)
 
 # Images of one shard, uncompressed, that a worker may hold.
 SHARD_BYTES = 512 << 20
@@ -108,17 +115,18 @@ def convert(
     """
     refuse_existing(conversion.root)
     _refuse_inside(conversion.path, conversion.root)
-    opened = open_source(conversion)
+    with _crashes_of(conversion.path, is_isolated=True):
+        name = conversion.format or detect(conversion.path)
+    show = on_progress or (lambda _done, _total: None)
+    if name == LEROBOT:
+        return _upgrade(conversion, show)
+    opened = _open(conversion, name)
     source = opened.source
-    fps = _fps(source, conversion.fps)
+    fps = _fps(conversion, source)
     origin = {
-        "plait_version": version("plait"),
-        "format": opened.format,
-        "source": conversion.path.resolve().name,
+        **_origin(conversion, opened.format),
         "source_fingerprint": opened.fingerprint,
         "taken": source.taken,
-        "instruction_given": conversion.selection.instruction,
-        **asdict(conversion.adjustments),
     }
     recording = Recording(
         Episodes(source, conversion.adjustments),
@@ -133,7 +141,6 @@ def convert(
         max_shard_size=max(1, min(MAX_SHARD_SIZE, SHARD_BYTES // max(opened.episode_bytes, 1))),
         is_isolated=source.is_isolated,
     )
-    show = on_progress or (lambda _done, _total: None)
     with _crashes_of(source.path, is_isolated=source.is_isolated):
         record(
             recording,
@@ -143,14 +150,43 @@ def convert(
     return origin
 
 
-def open_source(conversion: Conversion) -> Opened:
+def _upgrade(conversion: Conversion, show: Callable[[int, int], None]) -> dict[str, Any]:
+    """Convert a LeRobot dataset of version 2, whose videos are copied and not decoded."""
+    if conversion.selection != Selection() or conversion.adjustments != Adjustments():
+        raise OptionError(
+            f"{conversion.path} is LeRobot v2, whose rows and videos are copied as they are; leave "
+            "out all options but --workers and --json"
+        )
+    reader = open_v2(conversion.path)
+    _check_fps(conversion, reader.info["fps"])
+    videos = [span.path for spans in reader.episodes.videos.values() for span in spans]
+    files = [*reader.data_files, *(path for path in videos if path is not None)]
+    origin = {
+        **_origin(conversion, f"{LEROBOT} {reader.info['codebase_version']}"),
+        "source_fingerprint": fingerprint(files),
+        "taken": {},
+    }
+    upgrade(reader, conversion.root, origin, show)
+    return origin
+
+
+def _origin(conversion: Conversion, format_name: str) -> dict[str, Any]:
+    """Return what any dataset tells of its making."""
+    return {
+        "plait_version": version("plait"),
+        "format": format_name,
+        "source": conversion.path.resolve().name,
+        "instruction_given": conversion.selection.instruction,
+        **asdict(conversion.adjustments),
+    }
+
+
+def _open(conversion: Conversion, name: str) -> Opened:
     """Open and check a source and read its first episode, in a process of its own where needed.
 
     Raises:
         DataError: If there is nothing that can be converted.
     """
-    with _crashes_of(conversion.path, is_isolated=True):
-        name = conversion.format or detect(conversion.path)
     is_isolated = load_format(name).is_isolated
     opener = _Opener(name, conversion.selection)
     with _crashes_of(conversion.path, is_isolated=is_isolated):
@@ -219,21 +255,26 @@ def _refuse_inside(path: Path, root: Path) -> None:
         raise OutputError(f"{root} lies in the source {path}; choose a folder outside of it")
 
 
-def _fps(source: Source, wanted: int | None) -> int:
+def _fps(conversion: Conversion, source: Source) -> int:
     """Return the steps a second, from the source or the user.
 
     Raises:
         OptionError: If neither says, or they disagree.
     """
-    if wanted is not None and wanted < 1:
-        raise OptionError(f"the fps is {wanted}, but must be at least 1")
-    if wanted is None and source.fps is None:
+    _check_fps(conversion, source.fps)
+    fps = source.fps if source.fps is not None else conversion.fps
+    if fps is None:
         raise OptionError(
             f"{source.path} does not say how many steps a second it was recorded with; give it "
             f"with --fps (usual: {USUAL_FPS})"
         )
-    if wanted is not None and source.fps is not None and wanted != source.fps:
-        raise OptionError(
-            f"the fps is {wanted}, but {source.path} says {source.fps}; leave --fps out"
-        )
-    return wanted or source.fps or 0
+    return fps
+
+
+def _check_fps(conversion: Conversion, own: int | float | None) -> None:
+    wanted = conversion.fps
+    if wanted is None:
+        return
+    require_at_least_one("fps", wanted)
+    if own not in (None, wanted):
+        raise OptionError(f"the fps is {wanted}, but {conversion.path} says {own}; leave --fps out")

@@ -42,10 +42,13 @@ def _size(reader: LeRobotReader, camera: str) -> str:
 def _notes(root: Path, reader: LeRobotReader) -> list[str]:
     """Return what a user should know of the data before training on it."""
     stats = read_json(root / STATS_FILE, "statistics")
+    brightest = {
+        camera: stats.get(IMAGE_PREFIX + camera, {}).get("max") for camera in reader.cameras
+    }
     notes = [
         f"{camera} is black in every frame that was counted; --cameras can leave it out"
-        for camera in reader.cameras
-        if not np.any(stats[IMAGE_PREFIX + camera]["max"])
+        for camera, values in brightest.items()
+        if values is not None and not np.any(values)
     ]
     origin = reader.info["plait"]
     if origin["taken"].get("image_convention") == "opengl" and origin["orientation"] == "raw":

@@ -19,8 +19,8 @@ from plait.data.files import (
     claim_folder,
     clear_folder,
     output_errors,
+    put_in_place,
     refuse_existing,
-    sync_folder,
 )
 from plait.data.lerobot.format import (
     DATA_PATH,
@@ -245,12 +245,7 @@ class LeRobotWriter:
                 file_mb=self.file_mb,
                 origin=self.origin,
             )
-            sync_folder(self.partial)
-            refuse_existing(self.root)
-            if self.root.exists():
-                self.root.rmdir()
-            self.partial.rename(self.root)
-            (self.root / MARKER).unlink()
+            put_in_place(self.partial, self.root, MARKER)
         self._lock.close()
 
     def _close_files(self) -> None:

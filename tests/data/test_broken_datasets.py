@@ -20,6 +20,7 @@ from data_fakes import (
     write_dataset,
 )
 
+from plait.data.lerobot import tables
 from plait.data.lerobot.writer import LeRobotWriter
 from plait.errors import DataError
 
@@ -313,3 +314,17 @@ def test_a_broken_video_is_explained(tmp_path, name):
     spoil(tmp_path / "set")
     with pytest.raises(DataError, match=message):
         read_all(tmp_path / "set")
+
+
+def test_a_small_file_that_claims_gigabytes_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    """Run-length encoding holds any number of equal values in a few bytes; here half a MiB."""
+    root = tmp_path / "set"
+    write_dataset(root)
+    path = root / "meta/tasks.parquet"
+    pq.write_table(pa.table({"task_index": [0] * 65_536, "task": ["lift"] * 65_536}), path)
+    assert path.stat().st_size < 2000
+    monkeypatch.setattr(tables, "UNSUSPICIOUS_BYTES", 2**18)
+    monkeypatch.setattr(tables, "MAX_COMPRESSION", 100)
+    message = r"tasks.parquet: \d+ bytes that claim to hold 0 MiB; expected a whole parquet file"
+    with pytest.raises(DataError, match=message):
+        read_all(root)

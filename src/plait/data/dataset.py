@@ -76,7 +76,7 @@ class Demonstrations:
         """Open a LeRobot dataset and decode its images where that was not done yet.
 
         Args:
-            path: Folder of the dataset.
+            path: Folder of the dataset, or its id on the Hugging Face hub.
             cameras: Cameras to read; all where None.
             image_size: Height and width to resize to in pixels; as recorded where None.
             observation_window: Steps seen.
@@ -94,7 +94,7 @@ class Demonstrations:
         for name, size in (sizes | {"image size": image_size}).items():
             if size is not None:
                 require_at_least_one(name, size)
-        reader = LeRobotReader.open(Path(path))
+        reader = LeRobotReader.open(Path(path), cameras or ())
         if not reader.cameras:
             raise DataError(path, "no image or video feature", "at least one camera")
         wanted = tuple(cameras) if cameras else reader.cameras

@@ -86,14 +86,10 @@ def absent_images(path: Path, key: str) -> Bool[ndarray, " rows"]:
     try:
         with pq.ParquetFile(path) as file:
             require_images(path, file, key)
-            if _counts_no_null(file, key):
-                return np.zeros(file.metadata.num_rows, dtype=np.bool_)
-            refuse_false_claims(path, file, [key])
-            found = [
-                _is_absent(batch.column(0))
-                for batch in file.iter_batches(batch_size=ROWS_PER_READ, columns=[key])
-            ]
-            return np.concatenate(found) if found else np.zeros(0, dtype=np.bool_)
+            refuse_false_claims(path, file)
+            # LeRobot names every image. Only where a name lacks are the images themselves read.
+            names = _null_rows(file, key, "path")
+            return names & _null_rows(file, key, "bytes") if names.any() else names
     except PARQUET_ERRORS as error:
         raise damaged(path, error) from error
 
@@ -111,21 +107,15 @@ def require_images(path: Path, file: pq.ParquetFile, key: str) -> None:
         raise DataError(path, f"{key} of type {kind}", "images, in `bytes`", COPY_AGAIN)
 
 
-def _counts_no_null(file: pq.ParquetFile, key: str) -> bool:
-    """Whether the file's own statistics say so; then the images need not be read for it."""
-    for group in range(file.metadata.num_row_groups):
-        metadata = file.metadata.row_group(group)
-        columns = (metadata.column(index) for index in range(metadata.num_columns))
-        found = [c.statistics for c in columns if c.path_in_schema == f"{key}.bytes"]
-        if not found or found[0] is None or not found[0].has_null_count or found[0].null_count:
-            return False
-    return True
-
-
-def _is_absent(images: pa.StructArray) -> Bool[ndarray, " rows"]:
-    fields = [images.field(index) for index in range(images.type.num_fields)]
-    all_null = np.all([_is_null(field) for field in fields], axis=0)
-    return np.asarray(_is_null(images) | all_null)
+def _null_rows(file: pq.ParquetFile, key: str, name: str) -> Bool[ndarray, " rows"]:
+    """Say of every row whether a field of an image is null, or the image as a whole."""
+    if file.schema_arrow.field(key).type.get_field_index(name) < 0:
+        return np.ones(file.metadata.num_rows, dtype=np.bool_)
+    found = [np.zeros(0, dtype=np.bool_)]
+    for batch in file.iter_batches(batch_size=ROWS_PER_READ, columns=[f"{key}.{name}"]):
+        images = batch.column(0)
+        found.append(_is_null(images) | _is_null(images.field(name)))
+    return np.concatenate(found)
 
 
 def _is_null(values: pa.Array) -> Bool[ndarray, " rows"]:
@@ -223,7 +213,7 @@ def _no_image(path: Path, key: str, row: int, problem: str) -> DataError:
 def _read_contents(path: Path, key: str) -> Iterator[list[bytes | None]]:
     try:
         with pq.ParquetFile(path) as file:
-            refuse_false_claims(path, file, [key])
+            refuse_false_claims(path, file)
             for batch in file.iter_batches(batch_size=ROWS_PER_READ, columns=[key]):
                 yield batch.column(0).field("bytes").to_pylist()
     except PARQUET_ERRORS as error:

@@ -4,7 +4,7 @@ Numbers of all files go into contiguous arrays; images stay on disk until `frame
 Paths come from the templates in `info.json`, never from a guess.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +18,7 @@ from numpy import ndarray
 from plait.data.lerobot import layout_v2, layout_v3
 from plait.data.lerobot.episodes import ABSENT, EpisodeTable
 from plait.data.lerobot.format import ACTION, INFO_FILE
+from plait.data.lerobot.hub import local_folder
 from plait.data.lerobot.images import Sizes, absent_images, embedded_images, video_frames
 from plait.data.lerobot.info import camera_keys, flat_names, frame_size, is_v2, read_info
 from plait.data.lerobot.places import FramePlaces, frame_places
@@ -49,12 +50,17 @@ class LeRobotReader:
     tasks: tuple[str, ...]
 
     @classmethod
-    def open(cls, root: Path) -> "LeRobotReader":
+    def open(cls, root: Path, cameras: Sequence[str] = ()) -> "LeRobotReader":
         """Open and check a dataset.
+
+        Args:
+            root: Its folder; or `owner/name` of one on the Hugging Face hub, which is downloaded.
+            cameras: Cameras whose videos are downloaded; all where empty.
 
         Raises:
             DataError: Naming the file, what was found, what was expected, and what to do.
         """
+        root = local_folder(root, cameras)
         info = read_info(root)
         layout = layout_v2 if is_v2(info) else layout_v3
         episodes = layout.read_episodes(root, info)

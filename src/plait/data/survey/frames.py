@@ -118,7 +118,7 @@ def _contents(path: Path, key: str, places: Sequence[int]) -> Iterator[tuple[int
     try:
         with pq.ParquetFile(path) as file:
             require_images(path, file, key)
-            refuse_false_claims(path, file, [key])
+            refuse_false_claims(path, file)
             begin, rest = 0, list(places)
             for group in range(file.num_row_groups):
                 end = begin + file.metadata.row_group(group).num_rows

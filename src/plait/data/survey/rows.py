@@ -128,7 +128,7 @@ def _read(path: Path, dims: Mapping[str, int]) -> pa.Table:
         with pq.ParquetFile(path) as file:
             names = set(file.schema_arrow.names)
             wanted = [key for key in (*dims, *AUTOMATIC) if key in names]
-            refuse_false_claims(path, file, wanted)
+            refuse_false_claims(path, file)
             return file.read(columns=wanted)
     except PARQUET_ERRORS as error:
         raise damaged(path, error) from error

@@ -116,9 +116,7 @@ def test_what_is_no_dataset_is_not_downloaded(hub):
     (remote / "model.safetensors").write_bytes(b"weights")
     (remote / "meta").mkdir()
     (remote / "meta/notes.txt").write_text("nothing")
-    with pytest.raises(
-        DataError, match=r"info.json: no such file; expected a LeRobot dataset"
-    ):
+    with pytest.raises(DataError, match=r"info.json: no such file; expected a LeRobot dataset"):
         LeRobotReader.open(Path(HUB))
     assert not (cache / "model.safetensors").exists()
 

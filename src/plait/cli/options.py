@@ -99,7 +99,7 @@ class Learning:
     """What every training of one model has in common."""
 
     data: Path
-    """Folder of the dataset."""
+    """Folder of the dataset, or the id of one on the Hugging Face hub."""
     cameras: str | None = None
     """Cameras to read, separated by commas; all by default."""
     image_size: int = 64

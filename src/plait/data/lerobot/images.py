@@ -172,7 +172,7 @@ class RowImages:
         try:
             self._file = pq.ParquetFile(path)
             require_images(path, self._file, key)
-            refuse_false_claims(path, self._file, [key])
+            refuse_false_claims(path, self._file)
         except PARQUET_ERRORS as error:
             raise damaged(path, error) from error
         metadata = self._file.metadata

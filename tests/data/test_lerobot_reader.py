@@ -158,6 +158,24 @@ def test_names_of_dimensions_may_have_any_form(tmp_path, names):
     assert np.array_equal(LeRobotReader.open(root).action, expected)
 
 
+@pytest.mark.parametrize("form", ["list", "motors", "places"])
+def test_dimensions_of_an_action_have_names_where_each_has_one(tmp_path, form):
+    root = tmp_path / "set"
+    dim = write_dataset(root)[0].action.shape[1]
+    names = [f"joint_{index}" for index in reversed(range(dim - 1))] + ["gripper"]
+    places = {name: place for place, name in sorted(enumerate(names), key=lambda pair: pair[1])}
+    forms = {"list": names, "motors": {"motors": names}, "places": places}
+    edit_feature(root, "action", names=forms[form])
+    assert LeRobotReader.open(root).action_names == tuple(names)
+
+
+@pytest.mark.parametrize("names", [None, "action", ["actions"], {}])
+def test_names_that_are_not_one_a_dimension_are_none(tmp_path, names):
+    write_dataset(tmp_path / "set")
+    edit_feature(tmp_path / "set", "action", names=names)
+    assert LeRobotReader.open(tmp_path / "set").action_names == ()
+
+
 def test_depth_is_no_camera(tmp_path):
     write_dataset(tmp_path / "set")
     edit_feature(tmp_path / "set", "observation.images.base", info={"is_depth_map": True})

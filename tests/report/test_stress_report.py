@@ -69,7 +69,7 @@ def contributions(*values):
     )
 
 
-def group(name, values, leader="", departures=None):
+def group(name, values, leader="", departures=None, perceptual=()):
     """Make a group; departures are by modality, and told unless they are 0."""
     return ContributionGroup(
         name=name,
@@ -77,6 +77,7 @@ def group(name, values, leader="", departures=None):
         everything=0.1,
         nothing=0.1 + sum(values),
         contributions=contributions(*values),
+        perceptual=perceptual,
         leader=leader,
         departures=tuple(
             Contribution(modality=m, value=v, low=v - 0.02, high=v + 0.02)
@@ -305,6 +306,21 @@ def test_what_stands_out_by_phase_is_said_only_where_intervals_tell():
         "By task, on demonstrations: intervals do not tell which modality contributes most to any. "
         "No contribution is told from the average over the other tasks."
     ) in conclude_stress(with_breakdowns(alike))
+
+
+def test_perceptual_scores_of_groups_are_a_table(tmp_path):
+    groups = (
+        group("pour", (0.1, 0.1, 0.1), perceptual=contributions(0.4, -0.05, 1.2)),
+        group("stir", (0.1, 0.1, 0.1)),
+        group("shake", (0.1, 0.1, 0.1), perceptual=contributions(0.0, 0.0, 0.5)),
+    )
+    page = page_of(with_breakdowns(Breakdown(by="task", groups=groups)), tmp_path)
+    assert page.row("open", "task") == "task | vision | language | proprio"
+    assert page.row("open", "pour") == (
+        "pour | 120% (110 to 130) | 40% (30 to 50) | −5% (−15 to 5)"
+    )
+    assert page.row("open", "shake").startswith("shake | 50%")
+    assert "stir" not in [row.split(" | ")[0] for row in page.rows("open")]
 
 
 def test_a_breakdown_without_groups_says_why(tmp_path):

@@ -48,10 +48,15 @@ def drawn(cell, chosen):
     return replace(cell, values=values)
 
 
+def with_values(cell, value):
+    return replace(cell, values=(value,) * NUM_UNITS)
+
+
 def relative(cells, trivial):
     """Average what the whole summary says of each corruption, by modality."""
     groups = {}
-    for each in summarise_loop(cells, trivial=trivial).robustness:
+    worst = None if trivial is None else with_values(cells[0], trivial)
+    for each in summarise_loop(cells, trivial=worst).robustness:
         if each.name != "empty" and each.relative is not None:
             groups.setdefault(each.modality, []).append(each.relative)
     return {modality: np.mean(values) for modality, values in groups.items()}
@@ -77,10 +82,6 @@ def test_averages_and_intervals_are_those_of_summing_up_scenes_drawn_again(cells
         assert each.low == pytest.approx(low, abs=0.5 * np.std(values))
         assert each.high == pytest.approx(high, abs=0.5 * np.std(values))
         assert each.high - each.low > 2 * np.std(values)
-
-
-def with_values(cell, value):
-    return replace(cell, values=(value,) * NUM_UNITS)
 
 
 def test_where_nothing_is_lost_all_is_kept_and_nothing_varies():

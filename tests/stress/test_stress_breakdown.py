@@ -100,8 +100,8 @@ def check(group, values, sign):
     assert all(each.low <= each.value <= each.high for each in group.contributions)
 
 
-def groups_of(cells, by, instructions=None):
-    found = {each.by: each for each in breakdowns(cells, instructions)}
+def groups_of(cells, by, trivial=None):
+    found = {each.by: each for each in breakdowns(cells, trivial)}
     return {group.name: group for group in found[by].groups}
 
 
@@ -117,8 +117,8 @@ def test_success_by_task_is_shared_out_within_each_task():
 
 def test_errors_by_task_are_those_of_the_episodes_with_the_instruction():
     cells = random_open()
-    told = {100 + unit: "stir" if unit % 2 else "pour" for unit in range(24)}
-    found = groups_of(cells, "task", told)
+    trivial = told(cells, ["stir" if unit % 2 else "pour" for unit in range(24)])
+    found = groups_of(cells, "task", trivial)
     for name, units in {"stir": range(1, 24, 2), "pour": range(0, 24, 2)}.items():
         check(found[name], mean_of(cells, lambda cell: cell.values, units), sign=-1)
 
@@ -135,7 +135,50 @@ def test_errors_by_phase_are_shared_out_over_the_episodes_that_have_it():
 
 
 def told_alike(cells):
-    return dict.fromkeys(cells[0].units, "stir")
+    return told(cells, ["stir"] * len(cells[0].units))
+
+
+def told(cells, instructions):
+    """Return what is known of the mean action: errors, phases and the instructions."""
+    return replace(
+        cells[0],
+        condition=Condition(kind="trivial", name="trivial"),
+        values=tuple(1 + value for value in cells[0].values),
+        phases={
+            name: tuple(None if value is None else 1 + value for value in values)
+            for name, values in cells[0].phases.items()
+        },
+        instructions=tuple(instructions),
+    )
+
+
+def test_perceptual_scores_are_those_of_the_group_alone():
+    """Clean errors rise by 0.5 with another's vision in one task, and not at all in the other."""
+    cells = random_open()
+    stirs = np.arange(24) % 2 == 1
+    permuted = [
+        replace(
+            cells[0],
+            condition=Condition(kind="permuted", name="vision", severity=draw, modality="vision"),
+            values=tuple(np.array(cells[0].values) + share * stirs),
+            phases={
+                name: tuple(v if v is None else v + share for v in values)
+                for name, values in cells[0].phases.items()
+            },
+        )
+        for draw, share in ((1, 0.25), (2, 0.75))
+    ]
+    trivial = told(cells, np.where(stirs, "stir", "pour").tolist())
+    by_task = groups_of([*cells, *permuted], "task", trivial)
+    scores = {name: group.perceptual[0] for name, group in by_task.items()}
+    # The mean action errs by 1 more than the policy, in every episode and phase.
+    assert scores["stir"].value == pytest.approx(0.5)
+    assert scores["pour"].value == 0
+    for group in groups_of([*cells, *permuted], "phase", trivial).values():
+        assert group.perceptual[0].value == pytest.approx(0.5)
+    old = [replace(cell, phases={}) for cell in permuted]
+    for group in groups_of([*cells, *old], "phase", trivial).values():
+        assert group.perceptual == ()
 
 
 def test_sub_goals_count_scenes_that_got_so_far_or_were_finished():
@@ -256,7 +299,7 @@ def test_cells_from_before_say_what_to_delete():
     cells = [replace(cell, phases={}) for cell in random_open()]
     found = breakdowns(cells, told_alike(cells))
     assert [(each.by, each.groups) for each in found] == [("phase", ())]
-    assert "Delete clean-*.json and missing-*.json in cells/open" in found[0].note
+    assert "Delete clean-*.json, missing-*.json and permuted-*.json in cells/open" in found[0].note
     old = [replace(cell, tasks=(), instructions=(), furthest=()) for cell in random_closed()]
     found = breakdowns(old, None)
     assert [(each.by, each.groups) for each in found] == [("task", ())]

@@ -97,7 +97,7 @@ def test_all_of_the_grid_can_be_asked_and_summed_up(data):
     loop = open_loop(data)
     grid = open_grid(names, [1, 5], loop.policy.cameras, judges_language=True, has_grammar=True)
     cells = [loop.ask(condition) for condition in grid]
-    trivial = loop.trivial_error()
+    trivial = loop.trivial()
     found = summarise_loop(cells, trivial=trivial)
     assert {each.name for each in found.robustness} == set(names)
     assert all(each.relative is not None and each.relative < 1 for each in found.robustness)
@@ -130,7 +130,7 @@ def test_a_deaf_policy_is_found_out(data):
     cells = [loop.ask(condition) for condition in grid]
     heard = reaction(cells)
     assert heard.swapped == heard.paraphrased == 0
-    found = summarise_loop(cells, trivial=loop.trivial_error())
+    found = summarise_loop(cells, trivial=loop.trivial())
     assert {each.modality: each.value for each in found.contributions}[LANGUAGE] == 0
     assert {each.modality: each.value for each in found.perceptual}[LANGUAGE] == 0
 

@@ -401,7 +401,6 @@ def _closed_loop(cells: Sequence[Cell], reference: StressResult | None) -> Loop 
 def _open_loop(plan: Plan, cells: Sequence[Cell], reference: StressResult | None) -> Loop | None:
     if not cells or plan.held is None:
         return None
-    trivial = OpenLoop(plan.plain_policy, plan.held, plan.setup.open).trivial_error()
+    trivial = OpenLoop(plan.plain_policy, plan.held, plan.setup.open).trivial()
     other = None if reference is None else reference.open
-    told = dict(zip(plan.held.units, plan.held.instructions, strict=True))
-    return summarise_loop(cells, trivial=trivial, reference=other, instructions=told)
+    return summarise_loop(cells, trivial=trivial, reference=other)

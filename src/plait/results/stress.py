@@ -17,6 +17,8 @@ LISTENING = "listening"
 PERMUTED = "permuted"
 SWAPPED = "swapped"
 PARAPHRASED = "paraphrased"
+# Always the mean training action; what it errs by is computed, never played.
+TRIVIAL = "trivial"
 # How an episode ends in which the policy was given another instruction than the scene's own.
 INSTRUCTED, ORIGINAL, NEITHER = "instructed", "original", "neither"
 # Corruptions that take the task away: success under them is no robustness.
@@ -167,6 +169,7 @@ class ContributionGroup:
         nothing: The same with none.
         contributions: Shapley value of each modality; they add up to what lies between
             `everything` and `nothing`.
+        perceptual: Perceptual score of each modality; open loop only.
         leader: The modality that contributes most; empty where intervals do not tell.
         departures: Value of each modality less its mean over the other groups, with intervals
             that hold for all groups and modalities at once (Bonferroni).
@@ -177,6 +180,7 @@ class ContributionGroup:
     everything: float
     nothing: float
     contributions: tuple[Contribution, ...]
+    perceptual: tuple[Contribution, ...] = ()
     leader: str = ""
     departures: tuple[Contribution, ...] = ()
 

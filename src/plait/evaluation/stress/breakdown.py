@@ -34,19 +34,17 @@ ERROR_RATE = 0.05
 TASK, PHASE, SUBGOAL = "task", "phase", "sub-goal"
 
 
-def breakdowns(
-    cells: Sequence[Cell], instructions: Mapping[int, str] | None
-) -> tuple[Breakdown, ...]:
+def breakdowns(cells: Sequence[Cell], trivial: Cell | None) -> tuple[Breakdown, ...]:
     """Return contributions by task, and by phase of the episode or sub-goal of the scene.
 
     Args:
         cells: All of a loop, the clean one first.
-        instructions: Of the held-out episodes, in open loop.
+        trivial: Errors of the mean action and instructions of the episodes, in open loop.
     """
     is_closed = cells[0].loop == CLOSED
     found = {
-        TASK: tasks(cells, instructions),
-        SUBGOAL if is_closed else PHASE: subgoals(cells) if is_closed else phases(cells),
+        TASK: tasks(cells, trivial),
+        SUBGOAL if is_closed else PHASE: subgoals(cells) if is_closed else phases(cells, trivial),
     }
     return tuple(
         Breakdown(by=by, groups=break_down(each.groups, is_error=not is_closed), note=each.note)
@@ -82,6 +80,7 @@ def break_down(
                 everything=sign * float(all_of_them.mean()),
                 nothing=sign * float(none.mean()),
                 contributions=tuple(contribution(m, v) for m, v in values[index].items()),
+                perceptual=tuple(contribution(m, v) for m, v in group.perceptual.items()),
                 leader=_leader(
                     modalities, means[index], drawn[:, index], _half_width(groups, len(groups))
                 ),

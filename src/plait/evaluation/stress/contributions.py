@@ -11,7 +11,7 @@ References: Shapley, 1953; Hu et al., 2022 (SHAPE), for modalities. Gat et al., 
 perceptual score.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from math import factorial
 
@@ -21,10 +21,11 @@ from jaxtyping import Float
 
 from plait.errors import OptionError
 from plait.evaluation.intervals import clustered_interval
-from plait.results.stress import CLOSED, MISSING, Cell, Contribution
+from plait.results.stress import CLOSED, MISSING, PERMUTED, Cell, Contribution
 
 MAX_MODALITIES = 6
 SUBSET = frozenset[str]
+Measure = Callable[[Cell], Float[np.ndarray, " units"]]
 
 
 def subsets(modalities: Sequence[str]) -> list[SUBSET]:
@@ -110,6 +111,31 @@ def perceptual_score(error: float, permuted: float, trivial: float) -> float | N
         wrong one misleads; None where the policy is no better than the mean action.
     """
     return (permuted - error) / (trivial - error) if trivial > error else None
+
+
+def perceptual_by_unit(
+    cells: Sequence[Cell], trivial: Cell, error: Measure
+) -> dict[str, Float[np.ndarray, " units"]]:
+    """Return the perceptual score of every modality in values of episodes that average to it.
+
+    Args:
+        cells: All of the open loop, the clean one first.
+        trivial: Errors of always predicting the mean action.
+        error: What is measured in a cell, episode by episode.
+
+    Returns:
+        Nothing where the policy is no better than the mean action.
+    """
+    clean, permuted = error(cells[0]), dict[str, list[Float[np.ndarray, " units"]]]()
+    for cell in cells:
+        if cell.condition.kind == PERMUTED and cell.units == cells[0].units:
+            permuted.setdefault(cell.condition.name, []).append(error(cell))
+    mean = float(clean.mean())
+    # The score is linear in the permuted error: episodes can be scaled one by one.
+    whole = perceptual_score(mean, mean + 1, float(error(trivial).mean()))
+    if whole is None:
+        return {}
+    return {name: (np.mean(each, axis=0) - clean) * whole for name, each in permuted.items()}
 
 
 def contribution(modality: str, values: Iterable[float], seed: int = 0) -> Contribution:

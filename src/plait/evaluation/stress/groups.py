@@ -1,14 +1,20 @@
 """Which scenes or episodes, or which parts of them, contributions are told apart by."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from plait.envs.tabletop.grammar import parse
-from plait.evaluation.stress.contributions import SUBSET, by_subset, gain
+from plait.evaluation.stress.contributions import (
+    SUBSET,
+    Measure,
+    by_subset,
+    gain,
+    perceptual_by_unit,
+)
 from plait.evaluation.stress.ingredients import has_grammar
 from plait.evaluation.stress.progress import AT_THE_OBJECT, DONE, IN_HAND, stage
 from plait.results.stress import CLOSED, FINISHED, GRASPED, GRIPPER_PHASES, REACHED, Cell
@@ -20,8 +26,6 @@ UNTOLD = "no instruction"
 # Verbs of the tabletop whose scenes have the sub-goals.
 GRASPING = ("pick", "place", "stack")
 
-Measure = Callable[[Cell], Float[np.ndarray, " units"]]
-
 
 @dataclass(frozen=True)
 class Group:
@@ -31,11 +35,13 @@ class Group:
         name: Of the task, phase or sub-goal.
         units: Places of its scenes or episodes among all.
         gains: Success, or error with a minus sign.
+        perceptual: Perceptual score of each modality, in values that average to it; of errors.
     """
 
     name: str
     units: Int[np.ndarray, " units"]
     gains: Mapping[SUBSET, Float[np.ndarray, " units"]]
+    perceptual: Mapping[str, Float[np.ndarray, " units"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,18 +52,19 @@ class Grouping:
     note: str = ""
 
 
-def tasks(cells: Sequence[Cell], instructions: Mapping[int, str] | None) -> Grouping:
+def tasks(cells: Sequence[Cell], trivial: Cell | None) -> Grouping:
     """Group scenes or episodes by their task.
 
     Args:
         cells: All of a loop, the clean one first.
-        instructions: Of the held-out episodes; scenes have theirs in their cells.
+        trivial: Errors of the mean action, and instructions of the held-out episodes.
     """
     clean, subsets = cells[0], by_subset(cells)
     if not subsets:
         return Grouping()
-    if instructions is not None:
-        names = task_names([instructions[unit] for unit in clean.units])
+    if trivial is not None:
+        told = dict(zip(trivial.units, trivial.instructions, strict=True))
+        names = task_names([told[unit] for unit in clean.units])
     elif clean.instructions:
         names = task_names(clean.instructions, clean.tasks)
     else:
@@ -72,7 +79,7 @@ def tasks(cells: Sequence[Cell], instructions: Mapping[int, str] | None) -> Grou
             f"task need two with {FEWEST_UNITS} or more each."
         )
     places = {name: np.flatnonzero(np.array(names, dtype=object) == name) for name in chosen}
-    groups = tuple(_group(name, places[name], subsets, gain) for name in chosen)
+    groups = tuple(_group(name, places[name], cells, trivial, gain) for name in chosen)
     num_left = len(names) - sum(counts[name] for name in chosen)
     if not num_left:
         return Grouping(groups)
@@ -102,8 +109,13 @@ def task_names(instructions: Sequence[str], named: Sequence[str] = ()) -> list[s
     return [each or UNTOLD for each in (named if len(set(named)) > 1 else instructions)]
 
 
-def phases(cells: Sequence[Cell]) -> Grouping:
-    """Group the errors of held-out episodes by the phase of the step."""
+def phases(cells: Sequence[Cell], trivial: Cell | None) -> Grouping:
+    """Group the errors of held-out episodes by the phase of the step.
+
+    Args:
+        cells: All of the open loop, the clean one first.
+        trivial: Errors of the mean action.
+    """
     clean, subsets = cells[0], by_subset(cells)
     if not subsets:
         return Grouping()
@@ -112,7 +124,8 @@ def phases(cells: Sequence[Cell]) -> Grouping:
     groups = []
     for name, errors in clean.phases.items():
         places = np.array([i for i, error in enumerate(errors) if error is not None])
-        groups.append(_group(name, places, subsets, _gain_in(name)))
+        asked = [cell for cell in cells if name in cell.phases]
+        groups.append(_group(name, places, asked, trivial, _gain_in(name)))
     shown = tuple(group for group in groups if len(group.units) >= FEWEST_UNITS)
     return Grouping(shown if len(shown) > 1 else (), _on_phases(clean, groups))
 
@@ -161,7 +174,7 @@ def subgoals(cells: Sequence[Cell]) -> Grouping:
             f"sub-goal need {FEWEST_UNITS}."
         )
     groups = tuple(
-        _group(name, places, subsets, _has_got(needed))
+        _group(name, places, cells, None, _has_got(needed))
         for name, needed in ((REACHED, AT_THE_OBJECT), (GRASPED, IN_HAND), (FINISHED, DONE))
     )
     others = len(verbs) - len(places)
@@ -182,11 +195,15 @@ def _has_got(needed: int) -> Measure:
 def _group(
     name: str,
     places: Int[np.ndarray, " units"],
-    subsets: Mapping[SUBSET, Cell],
+    cells: Sequence[Cell],
+    trivial: Cell | None,
     measure: Measure,
 ) -> Group:
-    gains = {subset: measure(cell)[places] for subset, cell in subsets.items()}
-    return Group(name, places, gains)
+    gains = {subset: measure(cell)[places] for subset, cell in by_subset(cells).items()}
+    if trivial is None or trivial.units != cells[0].units:
+        return Group(name, places, gains)
+    perceptual = perceptual_by_unit(cells, trivial, lambda cell: -measure(cell)[places])
+    return Group(name, places, gains, perceptual)
 
 
 def _units(cell: Cell) -> str:
@@ -194,8 +211,11 @@ def _units(cell: Cell) -> str:
 
 
 def _measure_anew(clean: Cell, what: str, before: str) -> str:
+    kinds = "clean-*.json and missing-*.json"
+    if clean.loop != CLOSED:
+        kinds = "clean-*.json, missing-*.json and permuted-*.json"
     return (
         f"Contributions {what} are not known: the cells of the {_units(clean)} are from before "
-        f"{before}. Delete clean-*.json and missing-*.json in cells/{clean.loop} and call "
-        "plait stress again to measure them anew."
+        f"{before}. Delete {kinds} in cells/{clean.loop} and call plait stress again to measure "
+        "them anew."
     )

@@ -32,6 +32,7 @@ from plait.results.stress import (
     PARAPHRASED,
     PERMUTED,
     SWAPPED,
+    TRIVIAL,
     Cell,
     Condition,
 )
@@ -85,11 +86,21 @@ class OpenLoop:
             seconds=time.monotonic() - start,
         )
 
-    def trivial_error(self) -> float:
-        """Return the error of always predicting the mean action of the training episodes."""
-        mean = torch.from_numpy(self.held_out.mean_action).float()
-        errors = [_error(batch, mean.expand_as(batch.action_chunk.actions)) for batch in self._all]
-        return float(np.mean(self.held_out.per_episode(torch.cat(errors))))
+    def trivial(self) -> Cell:
+        """Return the errors of always predicting the mean action of the training episodes."""
+        held_out = self.held_out
+        mean = torch.from_numpy(held_out.mean_action).float()
+        errors = torch.cat(
+            [_error(batch, mean.expand_as(batch.action_chunk.actions)) for batch in self._all]
+        )
+        return Cell(
+            condition=Condition(kind=TRIVIAL, name=TRIVIAL),
+            loop=OPEN,
+            units=held_out.units,
+            values=held_out.per_episode(errors),
+            instructions=held_out.instructions,
+            phases=held_out.per_phase(errors, range(len(held_out.units))),
+        )
 
     @property
     def _all(self) -> Iterator[Batch]:

@@ -1,7 +1,7 @@
 """From cells, one a condition, to what a stress test found."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from plait.evaluation.stress.contributions import (
     by_subset,
     contribution,
     gain,
-    perceptual_score,
+    perceptual_by_unit,
     shapley_values,
 )
 from plait.evaluation.stress.summary import (
@@ -45,33 +45,28 @@ REPORTED_ELSEWHERE = (SWAPPED, PARAPHRASED, PERMUTED)
 
 
 def summarise_loop(
-    cells: Sequence[Cell],
-    *,
-    trivial: float | None = None,
-    reference: Loop | None = None,
-    instructions: Mapping[int, str] | None = None,
+    cells: Sequence[Cell], *, trivial: Cell | None = None, reference: Loop | None = None
 ) -> Loop:
     """Sum up all cells of one loop.
 
     Args:
         cells: The clean one first.
-        trivial: Error of always predicting the mean action, in open loop.
+        trivial: Errors of always predicting the mean action, in open loop.
         reference: The same loop of the policy that effective robustness refers to.
-        instructions: Of each held-out episode, in open loop.
     """
-    clean = cells[0]
+    clean, worst = cells[0], None if trivial is None else float(np.mean(trivial.values))
     shown = [cell for cell in cells if cell.condition.kind not in REPORTED_ELSEWHERE]
     scores = tuple(score(cell, clean) for cell in shown)
     return Loop(
         loop=clean.loop,
         num_units=len(clean.units),
         scores=scores,
-        robustness=tuple(robustness(scores, trivial, reference)),
-        kept=tuple(kept_by_modality(cells, trivial)),
+        robustness=tuple(robustness(scores, worst, reference)),
+        kept=tuple(kept_by_modality(cells, worst)),
         contributions=tuple(contributions(cells)),
-        breakdowns=breakdowns(cells, instructions),
+        breakdowns=breakdowns(cells, trivial),
         perceptual=tuple(_perceptual(cells, trivial)),
-        trivial=trivial,
+        trivial=worst,
     )
 
 
@@ -174,23 +169,12 @@ def contributions(cells: Sequence[Cell]) -> list[Contribution]:
     return [contribution(name, each) for name, each in shapley_values(values).items()]
 
 
-def _perceptual(cells: Sequence[Cell], trivial: float | None) -> list[Contribution]:
+def _perceptual(cells: Sequence[Cell], trivial: Cell | None) -> list[Contribution]:
     """Average over the permutations of each modality; intervals are over episodes."""
     if trivial is None:
         return []
-    clean = np.array(cells[0].values)
-    permuted: dict[str, list[np.ndarray]] = {}
-    for cell in cells:
-        if cell.condition.kind == PERMUTED and len(cell.values) == len(clean):
-            permuted.setdefault(cell.condition.name, []).append(np.array(cell.values))
-    found = []
-    for modality, draws in permuted.items():
-        lost = np.mean(draws, axis=0) - clean
-        whole = perceptual_score(float(clean.mean()), float(clean.mean() + 1), trivial)
-        if whole is not None:
-            # The score is linear in the permuted error: episodes can be scaled one by one.
-            found.append(contribution(modality, lost * whole))
-    return found
+    found = perceptual_by_unit(cells, trivial, lambda cell: -gain(cell))
+    return [contribution(modality, values) for modality, values in found.items()]
 
 
 def listening(cell: Cell, clean: Cell) -> Listening:

@@ -88,6 +88,27 @@ def _is_told(each: Contribution) -> bool:
     return each.low > 0 or each.high < 0
 
 
+def perceptual_rows(breakdown: Breakdown) -> list[list[str]]:
+    """Return a table of perceptual scores, a heading first; empty where there are none."""
+    shown = [group for group in breakdown.groups if group.perceptual]
+    if not shown:
+        return []
+    modalities = [each.modality for each in in_order(shown[0].perceptual)]
+    rows = [[breakdown.by, *modalities]]
+    for group in shown:
+        rows.append(
+            [group.name, *(_share(each) for each in in_order(group.perceptual))],
+        )
+    return rows
+
+
+def _share(each: Contribution) -> str:
+    value, low, high = (
+        f"{100 * x:.0f}".replace("-", text.MINUS) for x in (each.value, each.low, each.high)
+    )
+    return f"{value}% ({low} to {high})"
+
+
 def breakdown_figure(loop: Loop, breakdown: Breakdown) -> Figure:
     """Draw a block of bars for each group, all on one axis."""
     modalities = [each.modality for each in in_order(breakdown.groups[0].contributions)]
@@ -113,7 +134,7 @@ def breakdown_figure(loop: Loop, breakdown: Breakdown) -> Figure:
                 **({"tickformat": ".0%"} if loop.loop == CLOSED else {}),
             ),
             yaxis=plain_axis(
-                range=[place - 0.4, 0],
+                range=[place - 0.4, 0.1],
                 tickvals=rows,
                 ticktext=[label for *_, label in bars],
                 showgrid=False,

@@ -10,6 +10,7 @@ from plait.report.stress.breakdown import (
     TITLES,
     breakdown_key,
     breakdown_sentences,
+    perceptual_rows,
 )
 from plait.report.stress.conclusions import conclude_stress
 from plait.report.stress.failures import load_failures
@@ -111,6 +112,7 @@ def _loop(loop: Loop, figures: list[str]) -> dict[str, Any]:
                 "figure": breakdown_key(loop, each),
                 "sentences": breakdown_sentences(loop, each),
                 "note": each.note if each.groups else "",
+                "perceptual": perceptual_rows(each),
             }
             for each in loop.breakdowns
         ],

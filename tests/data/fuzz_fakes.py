@@ -20,9 +20,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from data_fakes import make_episode, smooth_episode
-from plait.data.frame_cache import frames_key
 from v2_fakes import write_v2
 
+from plait.data.frames.cache import frames_key
 from plait.data.lerobot.reader import LeRobotReader
 from plait.data.lerobot.writer import LeRobotWriter
 from plait.errors import DataError

@@ -18,8 +18,12 @@ MODES: tuple[str, ...] = get_args(Mode)
 NORMALIZATIONS: tuple[str, ...] = get_args(Normalization)
 # Numbers that one rotation has in the data.
 ROTATION_DIMS = {"rotation6d": 6, "rpy": 3, "axis_angle": 3}
-GRIPPER_BINARY, GRIPPER, JOINT = "gripper_binary", "gripper", "joint"
-ABSOLUTE, DELTA, RELATIVE = "absolute", "delta", "relative"
+JOINT: Kind = "joint"
+GRIPPER: Kind = "gripper"
+GRIPPER_BINARY: Kind = "gripper_binary"
+ABSOLUTE: Mode = "absolute"
+DELTA: Mode = "delta"
+RELATIVE: Mode = "relative"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,17 +45,22 @@ class Aligner(nn.Module):
     Args:
         config: Which encoders and objective.
         data: What the encoders must know of the data.
-        normalizer: Statistics of the training episodes.
+        normalizer: Statistics of the training episodes; changes nothing where None.
 
     Raises:
         OptionError: If the embedding is empty.
     """
 
-    def __init__(self, config: AlignerConfig, data: DataSpec, normalizer: Normalizer) -> None:
+    def __init__(
+        self, config: AlignerConfig, data: DataSpec, normalizer: Normalizer | None = None
+    ) -> None:
         super().__init__()
         if config.embedding_dim < 1:
             raise OptionError(f"the embedding has {config.embedding_dim} dimensions; expected 1 up")
-        self.config, self.data, self.normalizer = config, data, normalizer
+        self.config, self.data = config, data
+        self.normalizer = normalizer or Normalizer(
+            proprio_dim=data.proprio_dim, action_dim=data.action_dim
+        )
         components = {VISION: config.vision, LANGUAGE: config.language}
         if config.action_sees_proprio:
             components[PROPRIO] = config.proprio

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from plait.action_spec import ActionSpec
 from plait.errors import OptionError, UnknownNameError
 
 T = TypeVar("T")
@@ -37,6 +38,9 @@ class DataSpec:
         action_dim: Size of one action.
         vocabulary: Distinct words of the training instructions, sorted.
         observation_window: Past steps the policy sees.
+        proprio_names: Names of the state's numbers; empty where the data do not name them.
+        action_names: Names of an action's numbers, likewise.
+        fingerprint: Of the data; empty where unknown.
     """
 
     cameras: tuple[str, ...]
@@ -45,6 +49,9 @@ class DataSpec:
     action_dim: int
     vocabulary: tuple[str, ...] = ()
     observation_window: int = 1
+    proprio_names: tuple[str, ...] = ()
+    action_names: tuple[str, ...] = ()
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +62,7 @@ class PolicyConfig:
         width: Size of the token axis shared by encoders, fusion and head.
         action_horizon: Steps predicted per chunk.
         missing_tokens: Whether a learned token stands in for a modality that is absent.
+        actions: How actions are represented and scaled for the head.
     """
 
     fusion: Component
@@ -65,6 +73,7 @@ class PolicyConfig:
     width: int = 48
     action_horizon: int = 4
     missing_tokens: bool = False
+    actions: ActionSpec = field(default_factory=ActionSpec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +267,10 @@ def _convert(hint: Any, value: JsonValue, where: str) -> Any:
         if value is None and type(None) in arguments:
             return None
         return _convert(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise UnknownNameError(where, str(value), arguments)
+        return value
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast("type[Any]", hint), value)
     if origin is tuple:

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 import plait
 from plait.backbones.loading import without_weights
 from plait.config import AlignerConfig, Component, DataSpec, PolicyConfig, from_dict
-from plait.data.normalize import Normalizer
 from plait.encoders.base import Encoder
 from plait.errors import CheckpointError, OutputError, PlaitError
 from plait.types import MODALITIES
@@ -114,7 +113,7 @@ class ModelFolder:
 
         Args:
             folder: Where it is.
-            kind: Its class, made of a configuration, a `DataSpec` and a `Normalizer`.
+            kind: Its class, made of a configuration and a `DataSpec`.
             config_kind: Class of its configuration.
 
         Raises:
@@ -124,9 +123,8 @@ class ModelFolder:
         try:
             config = from_dict(config_kind, header.get("config", {}))
             spec = from_dict(DataSpec, header.get("data", {}))
-            normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
             with without_weights():
-                model = kind(_with_saved_models(config, folder), spec, normalizer)
+                model = kind(_with_saved_models(config, folder), spec)
         except PlaitError as error:
             raise CheckpointError(f"{folder / self.config_file}: {error}") from error
         # Not where it was read from: saved again, it must be found there.

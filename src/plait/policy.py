@@ -19,6 +19,7 @@ import plait.heads
 from plait import discovery
 from plait.backbones.loading import without_weights
 from plait.config import Component, DataSpec, PolicyConfig
+from plait.data.actions import ActionTransform
 from plait.data.normalize import Normalizer
 from plait.encoders import build_encoder
 from plait.encoders._missing import MissingTokens
@@ -63,14 +64,20 @@ class Policy(nn.Module):
     Args:
         config: Which encoders, fusion and head, and the shared width.
         data: What the policy must know of its data.
-        normalizer: Statistics of the training episodes.
+        normalizer: Statistics of the training episodes; changes nothing where None.
     """
 
-    def __init__(self, config: PolicyConfig, data: DataSpec, normalizer: Normalizer) -> None:
+    def __init__(
+        self, config: PolicyConfig, data: DataSpec, normalizer: Normalizer | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.data = data
-        self.normalizer = normalizer
+        self.actions = ActionTransform.of(config.actions, data)
+        action_dim = self.actions.represented_dim
+        self.normalizer = normalizer or Normalizer(
+            proprio_dim=data.proprio_dim, action_dim=action_dim
+        )
         fusion_class = discovery.load(plait.fusion, config.fusion.name, Fusion)  # type: ignore[type-abstract]
         components = {VISION: config.vision, LANGUAGE: config.language, PROPRIO: config.proprio}
         self.encoders = nn.ModuleDict(
@@ -88,9 +95,7 @@ class Policy(nn.Module):
         specs = {name: cast(Encoder, part).token_spec for name, part in self.encoders.items()}
         self.fusion = discovery.build(fusion_class, config.fusion, specs, config.width)
         head_class = discovery.load(plait.heads, config.head.name, Head)  # type: ignore[type-abstract]
-        shape = HeadShape(
-            config.width, self.fusion.num_groups, config.action_horizon, data.action_dim
-        )
+        shape = HeadShape(config.width, self.fusion.num_groups, config.action_horizon, action_dim)
         self.head = discovery.build(head_class, config.head, shape)
         # Made last, so that all other weights are those of a policy without.
         self.missing = MissingTokens(specs) if config.missing_tokens else None
@@ -155,9 +160,24 @@ class Policy(nn.Module):
         return self.loss(self.encode(batch.observation), self.target(batch))
 
     def target(self, batch: Batch) -> ActionChunk:
-        """Return the recorded actions of a batch as heads see them: normalised."""
-        chunk = batch.action_chunk
-        return ActionChunk(self.normalizer.normalize_actions(chunk.actions), chunk.mask)
+        """Return the recorded actions of a batch as heads see them: normalised.
+
+        An action told by how it differs from the state is no target where there is no state.
+        """
+        chunk, mask = batch.action_chunk, batch.action_chunk.mask
+        represented = self.actions.represent(chunk.actions, self._state(batch.observation))
+        if self.actions.needs_state:
+            mask = mask & batch.observation.modality_mask[PROPRIO].unsqueeze(1)
+        return ActionChunk(self.actions.bound(self.normalizer.normalize_actions(represented)), mask)
+
+    def _state(self, observation: Observation) -> Float[Tensor, "batch proprio_dim"]:
+        """Return the present state; where it is absent, the mean of the training episodes.
+
+        What is masked must not reach the action, so the real state is no choice even where only
+        the sum of state and prediction would show it.
+        """
+        is_present = observation.modality_mask[PROPRIO].unsqueeze(1)
+        return torch.where(is_present, observation.proprio[:, -1], self.normalizer.proprio_mean)
 
     def loss(self, tokens: Mapping[str, Tokens], target: ActionChunk) -> PolicyLoss:
         """Return the loss of encoded observations against normalised actions."""
@@ -179,7 +199,9 @@ class Policy(nn.Module):
         self.check(observation)
         was_training = self.training
         self.eval()
-        actions = self.normalizer.unnormalize_actions(self.head.predict(self.fuse(observation)))
+        bounded = self.actions.bound(self.head.predict(self.fuse(observation)))
+        represented = self.normalizer.unnormalize_actions(bounded)
+        actions = self.actions.restore(represented, self._state(observation))
         self.train(was_training)
         mask = torch.ones(actions.shape[:2], dtype=torch.bool, device=actions.device)
         return ActionChunk(actions, mask)
@@ -254,7 +276,9 @@ class Policy(nn.Module):
         return FOLDER.load(Path(folder), cls, PolicyConfig)
 
 
-def build_policy(config: PolicyConfig, data: DataSpec, normalizer: Normalizer, seed: int) -> Policy:
+def build_policy(
+    config: PolicyConfig, data: DataSpec, normalizer: Normalizer | None, seed: int
+) -> Policy:
     """Build a policy whose initial weights depend on `seed` alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -285,8 +309,7 @@ def check_parts(config: PolicyConfig, fusions: Sequence[str]) -> None:
 def sketch_policy(config: PolicyConfig, data: DataSpec) -> Policy:
     """Build a policy of shapes without values, to ask what it is made of."""
     with torch.device("meta"), without_weights():
-        normalizer = Normalizer(proprio_dim=data.proprio_dim, action_dim=data.action_dim)
-        return Policy(config, data, normalizer)
+        return Policy(config, data)
 
 
 def parameter_count(config: PolicyConfig, data: DataSpec) -> int:

@@ -3,10 +3,11 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plait.cli.action_options import ActionOptions
 from plait.errors import OptionError
 
 if TYPE_CHECKING:
@@ -49,13 +50,17 @@ class Parts(Towers):
 
     head: str | None = None
     """Action head: regression (default), flow, mixture_density, discrete, or module:Class."""
+    action_options: ActionOptions = field(default_factory=ActionOptions)
 
     def given(self) -> dict[str, Any]:
         """Return the parts that were named, as fields of a policy's configuration."""
         from plait.config import Component
 
-        head = {"head": Component(name=self.head)} if self.head else {}
-        return {**super().given(), **head}
+        given = super().given()
+        if self.head:
+            given["head"] = Component(name=self.head)
+        spec = self.action_options.spec()
+        return given if spec is None else {**given, "actions": spec}
 
 
 @dataclass(frozen=True, kw_only=True)

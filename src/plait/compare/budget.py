@@ -8,8 +8,9 @@ import torch
 
 from plait.compare.settings import CONTROLS, Arm, CompareSettings, run_config
 from plait.config import PolicyConfig
+from plait.data.action_statistics import fit_normalizer
+from plait.data.actions import ActionTransform
 from plait.data.dataset import Demonstrations
-from plait.data.normalize import Normalizer
 from plait.errors import OptionError
 from plait.policy import build_policy
 from plait.training.batches import BatchSource, describe_data
@@ -64,8 +65,9 @@ def _seconds_per_step(
 ) -> float:
     run = run_config(settings, Arm(fusion=name), settings.seed, str(data_path), policy_config)
     episodes, _ = data.split(run.data.validation_fraction, run.data.split_seed)
-    normalizer = Normalizer.from_stats(data.norm_stats(episodes))
-    policy = build_policy(policy_config, describe_data(data, settings.image_size), normalizer, 0)
+    spec = describe_data(data, settings.image_size)
+    normalizer = fit_normalizer(ActionTransform.of(policy_config.actions, spec), data, episodes)
+    policy = build_policy(policy_config, spec, normalizer, 0)
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from plait.compare.console import progress_bar
 from plait.config import RunConfig
 from plait.data.dataset import Demonstrations
-from plait.data.normalize import Normalizer
 from plait.policy import build_policy, sketch_policy
 from plait.training.batches import describe_data
 from plait.training.run import prepare_features
@@ -28,8 +27,7 @@ def encode_once(runs: Sequence[RunConfig], data: Demonstrations) -> None:
         if not frozen or frozen in done:
             continue
         done.append(frozen)
-        normalizer = Normalizer(proprio_dim=spec.proprio_dim, action_dim=spec.action_dim)
-        policy = build_policy(run.policy, spec, normalizer, run.training.seed)
+        policy = build_policy(run.policy, spec, None, run.training.seed)
         with bar_when_needed("encode frames") as show:
             prepare_features(policy, data, run, show)
 

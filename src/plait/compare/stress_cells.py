@@ -12,7 +12,8 @@ import numpy as np
 
 from plait.compare.arm import EnvFactory
 from plait.compare.workers import Report
-from plait.config import DataConfig
+from plait.config import DataConfig, DataSpec
+from plait.data.compatibility import refuse_other_actions
 from plait.data.dataset import Demonstrations
 from plait.data.normalize import NormStats
 from plait.evaluation.stress.closed_loop import play
@@ -132,14 +133,22 @@ class _Player:
 
 
 def open_data(path: str, policy: Checked) -> Demonstrations:
-    """Open demonstrations as a policy reads them."""
-    return Demonstrations.open(
+    """Open demonstrations as a policy reads them.
+
+    Raises:
+        DataError: If they are damaged, or hold other actions than the policy was trained with.
+    """
+    data = Demonstrations.open(
         path,
         cameras=policy.cameras,
         image_size=policy.image_size,
         observation_window=policy.observation_window,
         action_horizon=policy.action_horizon,
     )
+    trained = getattr(policy.policy, "data", None)
+    if isinstance(trained, DataSpec):
+        refuse_other_actions(trained, data)
+    return data
 
 
 def held_out(path: str, policy: Checked) -> HeldOut:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from numpy import ndarray
 
 from plait.data.chunking import chunk_indices, window_indices
 from plait.data.frames import Frames, FrameStorage, open_cameras
 from plait.data.frames.cache import frames_key
 from plait.data.frames.storage import JPEG
+from plait.data.lerobot.format import ACTION, STATE
+from plait.data.lerobot.names import feature_names
 from plait.data.lerobot.reader import LeRobotReader
 from plait.data.normalize import NormStats
 from plait.data.stream_stats import StreamStats
@@ -29,6 +31,9 @@ class Demonstrations:
         episode_bounds: First step and the step after the last, of every episode.
         storage: How the frames are kept: `raw`, `jpeg` or `direct`.
         fingerprint: Changes with the numbers, the tasks or the cameras.
+        proprio_names: Names of the state's numbers; empty where the data do not name them.
+        action_names: Names of an action's numbers, likewise.
+        action_horizon: Steps per chunk.
     """
 
     def __init__(
@@ -47,7 +52,7 @@ class Demonstrations:
         self._proprio, self._action = reader.proprio, reader.action
         self._task_index = reader.task_index
         self._texts = np.array(reader.tasks, dtype=object)
-        self._window, self._horizon = observation_window, action_horizon
+        self._window, self.action_horizon = observation_window, action_horizon
         self.cameras = tuple(images)
         self.instructions = tuple(dict.fromkeys(text for text in reader.tasks if text))
         self.episode_bounds = reader.episode_bounds
@@ -60,6 +65,10 @@ class Demonstrations:
         self._has_text = np.array([bool(text) for text in reader.tasks], dtype=np.bool_)
         self._has_proprio = reader.has_proprio
         self.fingerprint = _fingerprint(reader, has_images)
+        features = reader.info["features"]
+        self.proprio_names, self.action_names = (
+            feature_names(features.get(key, {})) for key in (STATE, ACTION)
+        )
 
     @classmethod
     def open(
@@ -236,12 +245,16 @@ class Demonstrations:
 
     def chunks(self, steps: Int64[ndarray, " batch"]) -> ActionChunk:
         """Return the chunks that start at some steps; past an episode's end its last action."""
-        chunk, mask = chunk_indices(steps, self._last[steps], self._horizon)
+        chunk, mask = chunk_indices(steps, self._last[steps], self.action_horizon)
         return ActionChunk(torch.from_numpy(self._action[chunk]), torch.from_numpy(mask))
 
     def states(self, steps: Int64[ndarray, " batch"]) -> Float32[ndarray, "batch proprio_dim"]:
-        """Return the state at some steps."""
+        """Return the state at some steps; 0 where none was recorded."""
         return self._proprio[steps]
+
+    def has_states(self, steps: Int64[ndarray, " batch"]) -> Bool[ndarray, " batch"]:
+        """Return at which of some steps a state was recorded."""
+        return self._has_proprio[steps]
 
 
 def _fingerprint(reader: LeRobotReader, has_images: dict[str, ndarray]) -> str:

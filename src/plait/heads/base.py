@@ -22,7 +22,7 @@ class HeadShape:
         width: Size of the fused tokens.
         num_groups: Token groups the fusion returns.
         action_horizon: Steps per chunk.
-        action_dim: Size of one action.
+        action_dim: Numbers of one action, as the policy represents it.
     """
 
     width: int

@@ -41,7 +41,10 @@ class WithAuxiliaryHeads(nn.Module):
             {
                 name: RegressionHead(
                     HeadShape(
-                        encoder.token_spec.width, 1, policy.action_horizon, policy.data.action_dim
+                        encoder.token_spec.width,
+                        1,
+                        policy.action_horizon,
+                        policy.actions.represented_dim,
                     ),
                     hidden_dim=HIDDEN_DIM,
                     num_queries=NUM_QUERIES,

@@ -161,4 +161,7 @@ def describe_data(demonstrations: Demonstrations, image_size: int) -> DataSpec:
         proprio_dim=demonstrations.proprio_dim,
         action_dim=demonstrations.action_dim,
         vocabulary=build_vocabulary(tuple(demonstrations.instructions)),
+        proprio_names=demonstrations.proprio_names,
+        action_names=demonstrations.action_names,
+        fingerprint=demonstrations.fingerprint,
     )

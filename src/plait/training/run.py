@@ -15,9 +15,10 @@ from plait.config import (
     from_dict,
     to_json,
 )
+from plait.data.action_statistics import fit_normalizer
+from plait.data.actions import ActionTransform
 from plait.data.dataset import Demonstrations
 from plait.data.frames import FrameStorage
-from plait.data.normalize import Normalizer
 from plait.encoders._pretrained import PretrainedTextEncoder
 from plait.errors import CheckpointError, OptionError, PlaitError, require_at_least_one
 from plait.policy import Policy, build_policy
@@ -35,7 +36,7 @@ from plait.training.feature_cache import OFF, FeatureCache, check_feature_cache,
 from plait.training.initialise import start_from
 from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, check_precision, fit
 from plait.training.robust import check_cameras, check_robust, check_words
-from plait.types import LANGUAGE, Batch
+from plait.types import LANGUAGE, PROPRIO, Batch
 
 POLICY_FOLDER = "policy"
 CONFIG_FILE = "config.json"
@@ -90,7 +91,9 @@ def train(
     check_cameras(run.training.robust, demonstrations.cameras)
     training_episodes, validation_episodes = split_episodes(demonstrations, run.data)
     spec = describe_data(demonstrations, run.data.image_size)
-    normalizer = Normalizer.from_stats(demonstrations.norm_stats(training_episodes))
+    actions = ActionTransform.of(run.policy.actions, spec)
+    refuse_lost_actions(run, actions)
+    normalizer = fit_normalizer(actions, demonstrations, training_episodes)
     policy = build_policy(run.policy, spec, normalizer, run.training.seed)
     if run.init:
         start_from(policy, run.init)
@@ -145,6 +148,19 @@ def check_numbers(run: RunConfig) -> None:
     check_words(run.training.robust, run.policy)
     require_at_least_one("width", run.policy.width)
     check_feature_cache(run.data.feature_cache)
+
+
+def refuse_lost_actions(run: RunConfig, actions: ActionTransform) -> None:
+    """Refuse to learn actions relative to a state that is always hidden.
+
+    Raises:
+        OptionError: If there would be nothing to learn from.
+    """
+    if actions.needs_state and PROPRIO in run.masked:
+        raise OptionError(
+            "actions that are relative to the state, or deltas to it, cannot be learned with the "
+            "proprioception hidden; make the actions absolute, or show it"
+        )
 
 
 def check_training(training: TrainingConfig) -> None:

@@ -25,6 +25,7 @@ from plait.encoders import build_encoder
 from plait.encoders._missing import MissingTokens
 from plait.encoders.base import Encoder, Level
 from plait.errors import (
+    OptionError,
     PlaitError,
     ShapeError,
 )
@@ -65,6 +66,10 @@ class Policy(nn.Module):
         config: Which encoders, fusion and head, and the shared width.
         data: What the policy must know of its data.
         normalizer: Statistics of the training episodes; changes nothing where None.
+
+    Raises:
+        UnknownNameError: If there is no such part, or no such dimension of an action.
+        OptionError: If a part refuses an option, or actions cannot be represented as asked.
     """
 
     def __init__(
@@ -97,6 +102,11 @@ class Policy(nn.Module):
         head_class = discovery.load(plait.heads, config.head.name, Head)  # type: ignore[type-abstract]
         shape = HeadShape(config.width, self.fusion.num_groups, config.action_horizon, action_dim)
         self.head = discovery.build(head_class, config.head, shape)
+        if self.head.is_bounded and "zscore" in self.actions.normalizations:
+            raise OptionError(
+                f"the {config.head.name} head predicts nothing beyond [-1, 1], but z-scores go "
+                "further; normalise the actions by quantile or minmax, or choose the flow head"
+            )
         # Made last, so that all other weights are those of a policy without.
         self.missing = MissingTokens(specs) if config.missing_tokens else None
 

@@ -37,6 +37,8 @@ Represented = Float[Tensor, "batch horizon represented_dim"]
 State = Float[Tensor, "batch proprio_dim"]
 # Numbers of one group as they are composed: themselves, or rotation matrices.
 Points = Shaped[Tensor, "batch horizon *point"]
+# A point a step, or one for all.
+Before = Shaped[Tensor, "batch #horizon *point"]
 
 
 @dataclass(frozen=True)
@@ -142,14 +144,14 @@ def _points(group: DimensionGroup, values: Tensor, dims: Sequence[int]) -> Point
     return to_matrix(chosen, group.kind) if group.kind in ROTATION_DIMS else chosen
 
 
-def _difference(group: DimensionGroup, points: Points, before: Points) -> Points:
+def _difference(group: DimensionGroup, points: Points, before: Before) -> Points:
     """Return what leads from `before` to `points`."""
     if group.kind in ROTATION_DIMS:
         return product(before.transpose(-1, -2), points)
     return points - before
 
 
-def _compose(group: DimensionGroup, start: Points, moves: Points) -> Points:
+def _compose(group: DimensionGroup, start: Before, moves: Points) -> Points:
     """Undo `_difference`: every move from the start, or each from where the last one led."""
     is_rotation = group.kind in ROTATION_DIMS
     if group.mode == RELATIVE:

@@ -6,6 +6,7 @@ owns the normaliser.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -32,7 +33,13 @@ class HeadShape:
 
 
 class Head(nn.Module, ABC):
-    """Base of every head; a subclass takes `(shape: HeadShape, *, ...options)`."""
+    """Base of every head; a subclass takes `(shape: HeadShape, *, ...options)`.
+
+    Attributes:
+        is_bounded: Whether it predicts nothing beyond [-1, 1].
+    """
+
+    is_bounded: ClassVar[bool] = False
 
     @abstractmethod
     def __init__(self, shape: HeadShape) -> None:

@@ -37,6 +37,8 @@ class DiscreteHead(Head):
         OptionError: If there are fewer than two bins.
     """
 
+    is_bounded = True
+
     def __init__(
         self,
         shape: HeadShape,

@@ -39,6 +39,8 @@ class MixtureDensityHead(Head):
         min_std: Smallest standard deviation, in normalised action units.
     """
 
+    is_bounded = True
+
     def __init__(
         self,
         shape: HeadShape,

@@ -38,6 +38,8 @@ class RegressionHead(Head):
         OptionError: If `loss` is neither.
     """
 
+    is_bounded = True
+
     def __init__(
         self,
         shape: HeadShape,

@@ -13,8 +13,6 @@ from plait.data.chunking import chunk_indices, window_indices
 from plait.data.frames import Frames, FrameStorage, open_cameras
 from plait.data.frames.cache import frames_key
 from plait.data.frames.storage import JPEG
-from plait.data.lerobot.format import ACTION, STATE
-from plait.data.lerobot.names import feature_names
 from plait.data.lerobot.reader import LeRobotReader
 from plait.data.normalize import NormStats
 from plait.data.stream_stats import StreamStats
@@ -31,8 +29,6 @@ class Demonstrations:
         episode_bounds: First step and the step after the last, of every episode.
         storage: How the frames are kept: `raw`, `jpeg` or `direct`.
         fingerprint: Changes with the numbers, the tasks or the cameras.
-        proprio_names: Names of the state's numbers; empty where the data do not name them.
-        action_names: Names of an action's numbers, likewise.
         action_horizon: Steps per chunk.
     """
 
@@ -65,10 +61,6 @@ class Demonstrations:
         self._has_text = np.array([bool(text) for text in reader.tasks], dtype=np.bool_)
         self._has_proprio = reader.has_proprio
         self.fingerprint = _fingerprint(reader, has_images)
-        features = reader.info["features"]
-        self.proprio_names, self.action_names = (
-            feature_names(features.get(key, {})) for key in (STATE, ACTION)
-        )
 
     @classmethod
     def open(
@@ -149,6 +141,11 @@ class Demonstrations:
     def action_names(self) -> tuple[str, ...]:
         """Names of the dimensions of an action; none where the dataset does not name each."""
         return self._reader.action_names
+
+    @property
+    def proprio_names(self) -> tuple[str, ...]:
+        """Names of the dimensions of a state; none where the dataset does not name each."""
+        return self._reader.proprio_names
 
     def steps_of(self, episodes: Int64[ndarray, " episodes"]) -> Int64[ndarray, " steps"]:
         """Return the steps of some episodes, in order."""

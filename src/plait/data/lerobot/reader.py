@@ -17,10 +17,19 @@ from numpy import ndarray
 
 from plait.data.lerobot import layout_v2, layout_v3
 from plait.data.lerobot.episodes import ABSENT, EpisodeTable
-from plait.data.lerobot.format import ACTION, INFO_FILE
+from plait.data.lerobot.format import INFO_FILE
 from plait.data.lerobot.hub import local_folder
 from plait.data.lerobot.images import Sizes, absent_images, embedded_images, video_frames
-from plait.data.lerobot.info import camera_keys, flat_names, frame_size, is_v2, read_info
+from plait.data.lerobot.info import (
+    ACTION_KEYS,
+    STATE_KEYS,
+    camera_keys,
+    flat_names,
+    frame_size,
+    is_v2,
+    numbers_key,
+    read_info,
+)
 from plait.data.lerobot.places import FramePlaces, frame_places
 from plait.data.lerobot.rows import number_tasks, read_numbers
 
@@ -105,8 +114,18 @@ class LeRobotReader:
     @property
     def action_names(self) -> tuple[str, ...]:
         """Names of the dimensions of an action; none where `info.json` does not name each."""
-        names = flat_names(self.info["features"][ACTION].get("names"))
-        return tuple(names) if len(names) == self.action.shape[1] else ()
+        return self._dimension_names(ACTION_KEYS, self.action.shape[1])
+
+    @property
+    def proprio_names(self) -> tuple[str, ...]:
+        """Names of the dimensions of a state; none where `info.json` does not name each."""
+        return self._dimension_names(STATE_KEYS, self.proprio.shape[1])
+
+    def _dimension_names(self, keys: tuple[str, ...], size: int) -> tuple[str, ...]:
+        """Return one name a dimension, or none where some lack one or share it."""
+        feature = self.info["features"].get(numbers_key(self.info["features"], keys) or "", {})
+        names = flat_names(feature.get("names"))
+        return tuple(names) if len(names) == len(set(names)) == size else ()
 
     def feature(self, camera: str) -> tuple[str, dict[str, Any]]:
         """Return the full key of a camera and its description."""

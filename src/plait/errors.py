@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,6 +45,11 @@ class UnknownNameError(PlaitError):
             text += f"; did you mean {' or '.join(repr(match) for match in close)}?"
         text += f" (known: {', '.join(known) if known else 'none'})"
         super().__init__(f"{text}{'. ' + hint if hint else ''}")
+
+
+def without_known_names(text: str) -> str:
+    """Cut the names that an `UnknownNameError` suggests and lists off its text."""
+    return re.split(r"; did you mean | \(known: ", text, maxsplit=1)[0]
 
 
 class OptionError(PlaitError):

@@ -22,6 +22,7 @@ from plait.cli.record import Record
 from plait.cli.report import Report
 from plait.cli.stress import Stress
 from plait.cli.train import Train
+from plait.cli.transfer import Transfer
 from plait.errors import user_error_text
 
 USER_ERROR = 2
@@ -35,6 +36,7 @@ Command = (
     | Annotated[Align, subcommand("align")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Stress, subcommand("stress")]
+    | Annotated[Transfer, subcommand("transfer")]
     | Annotated[Report, subcommand("report")]
     | Annotated[Inspect, subcommand("inspect")]
     | Annotated[Check, subcommand("check")]

@@ -3,8 +3,6 @@
 Everything goes to one folder, one file a cell; a call that finds cells done there goes on.
 """
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from plait.compare.arm import EVALUATION_SEED, EnvFactory
-from plait.compare.console import progress_bar
+from plait.compare.cells import CELLS_FOLDER, claim_for_cells, play_jobs
 from plait.compare.demonstrations import describe_dataset
 from plait.compare.stress_against import Rival, compare_with, find_rivals
 from plait.compare.stress_cells import (
-    CELLS_FOLDER,
-    PLAN_FILE,
     RESULTS_FILE,
-    CellJob,
     Setup,
     distinct_held_out,
     held_out,
@@ -28,8 +23,13 @@ from plait.compare.stress_cells import (
     training_stats,
 )
 from plait.compare.stress_failures import film_failures
-from plait.compare.workers import JobUpdate, run_jobs, worker_count
-from plait.errors import OptionError, OutputError, require_at_least_one, require_seed
+from plait.compare.workers import worker_count
+from plait.errors import (
+    OptionError,
+    require_at_least_one,
+    require_seed,
+    without_known_names,
+)
 from plait.evaluation.stress.grid import closed_grid, corrupted, open_grid
 from plait.evaluation.stress.held_out import HeldOut
 from plait.evaluation.stress.ingredients import (
@@ -49,7 +49,6 @@ from plait.results import (
     describe_machine,
     load_result,
     save_result,
-    write_text_atomically,
 )
 from plait.results.stress import CLOSED, LISTENING, OPEN, Cell, Condition, Loop, StressResult
 
@@ -114,8 +113,9 @@ def stress(
     cells = [*((CLOSED, each) for each in plan.closed), *((OPEN, each) for each in plan.open)]
     reference = _reference(options)
     rivals = find_rivals(options.against, out, plan.identity)
-    _claim(out, plan.identity)
-    _play(share_out(plan.setup, cells, out, num_workers), options.policy)
+    claim_for_cells(out, plan.identity, "stress test")
+    jobs = share_out(plan.setup, cells, out, num_workers)
+    play_jobs(jobs, f"stress {Path(options.policy).name}")
     for rival in rivals:
         if rival.identity is None:
             alike = replace(options, policy=rival.policy, against=(), reference=None)
@@ -282,7 +282,7 @@ def _refusals(cells: Sequence[Cell]) -> list[str]:
     if not refused:
         return []
     names = list(dict.fromkeys(cell.condition.name for cell in refused))
-    reason = re.split(r"; did you mean| \(known:", refused[0].refusal)[0]
+    reason = without_known_names(refused[0].refusal)
     return [
         f"The policy refused instructions under {listing(names)}, so there is no number for "
         f"these: {reason}."
@@ -303,45 +303,6 @@ def _reference(options: StressOptions) -> StressResult | None:
     if options.reference is None:
         return None
     return load_result(options.reference / RESULTS_FILE, StressResult)
-
-
-def _claim(out: Path, identity: dict[str, Any]) -> None:
-    """Take a folder for this stress test.
-
-    Raises:
-        OutputError: If it holds another one, or anything else.
-    """
-    path, text = out / PLAN_FILE, json.dumps(identity, indent=2) + "\n"
-    is_other = path.exists() and path.read_text(encoding="utf-8") != text
-    if is_other and (out / CELLS_FOLDER).exists():
-        raise OutputError(
-            f"{out} holds another stress test (see {path}); choose another folder with --out, "
-            "or delete it"
-        )
-    if not path.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out} holds something else; choose another folder with --out")
-    write_text_atomically(path, text)
-
-
-def _play(jobs: Sequence[CellJob], title: str) -> None:
-    """Play what is left, with one bar for all of it."""
-    if not jobs:
-        return
-    weights = [job.weight for job in jobs]
-    done = [0.0] * len(jobs)
-    with progress_bar(f"stress {Path(title).name}", sum(weights)) as show:
-
-        def on_update(update: JobUpdate) -> None:
-            done[update.job] = max(update.fraction * weights[update.job], done[update.job])
-            show(round(sum(done)))
-
-        def alone(stage: str, fraction: float, note: str = "") -> None:
-            on_update(JobUpdate(0, stage, fraction, note))
-
-        if len(jobs) == 1:
-            jobs[0](alone)
-        else:
-            run_jobs(jobs, len(jobs), on_update)
 
 
 def _result(plan: Plan, out: Path, reference: StressResult | None, command: str) -> StressResult:

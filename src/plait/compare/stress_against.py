@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from plait.compare.arm import RESULT_FILE
-from plait.compare.stress_cells import CELLS_FOLDER, PLAN_FILE, RESULTS_FILE, cell_file
+from plait.compare.cells import CELLS_FOLDER, PLAN_FILE
+from plait.compare.stress_cells import RESULTS_FILE, cell_file
 from plait.compare.training_options import Difference, differences, names_of, read_training
 from plait.config import RunConfig
 from plait.errors import DataError, OptionError

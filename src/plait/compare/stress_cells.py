@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from plait.compare.arm import EnvFactory
+from plait.compare.cells import CELLS_FOLDER, deal
 from plait.compare.workers import Report
 from plait.config import DataConfig, DataSpec
 from plait.data.compatibility import refuse_other_actions
@@ -25,8 +26,6 @@ from plait.results import load_result, save_result
 from plait.results.stress import CLOSED, OPEN, Cell, Condition
 from plait.training.batches import split_episodes, spread
 
-CELLS_FOLDER = "cells"
-PLAN_FILE = "plan.json"
 RESULTS_FILE = "results.json"
 # Enough held-out steps for a steady error, few enough for the whole grid in a minute or two.
 MAX_HELD_OUT_STEPS = 1024
@@ -178,8 +177,7 @@ def share_out(
 ) -> list[CellJob]:
     """Deal the cells that are not done to processes, in turn."""
     waiting = [cell for cell in cells if not cell_file(folder, *cell).exists()]
-    hands = [tuple(waiting[index::num_workers]) for index in range(num_workers)]
-    return [CellJob(setup, hand, folder) for hand in hands if hand]
+    return [CellJob(setup, hand, folder) for hand in deal(waiting, num_workers)]
 
 
 def read_cells(folder: Path, loop: str, conditions: Sequence[Condition]) -> list[Cell]:

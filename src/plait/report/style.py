@@ -5,7 +5,7 @@ a dark ground, and its script puts those into the figures. The values were searc
 they stay apart with every common form of colour blindness; marker and dash say the same twice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -84,9 +84,14 @@ def outcome_colours(outcomes: Sequence[str]) -> dict[str, str]:
 
 def outcome_order(comparison: Comparison) -> list[str]:
     """Return all outcomes: success first, then the known failures, then the others by name."""
+    return sort_outcomes(outcome for arm in comparison.arms for outcome in arm.outcomes)
+
+
+def sort_outcomes(outcomes: Iterable[str]) -> list[str]:
+    """Sort distinct outcomes: success first, then the known failures, then the others by name."""
     known = list(OUTCOME_COLOURS)
-    found = {outcome for arm in comparison.arms for outcome in arm.outcomes}
-    return sorted(found, key=lambda name: (known.index(name) if name in known else 99, name))
+    place = {name: index for index, name in enumerate(known)}
+    return sorted(set(outcomes), key=lambda name: (place.get(name, len(known)), name))
 
 
 def strategies(comparison: Comparison) -> list[ArmSummary]:

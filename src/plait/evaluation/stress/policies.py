@@ -15,6 +15,7 @@ from plait.discovery import import_own
 from plait.errors import PlaitError, ShapeError
 from plait.execution import PredictsChunks, mask_modalities
 from plait.policy import Policy
+from plait.retrieval import ALIGNER_FOLDER, LIBRARY_FILE, RetrievalPolicy
 from plait.types import ActionChunk, Observation
 
 PROMISED = ("cameras", "observation_window", "action_horizon", "predict")
@@ -134,7 +135,11 @@ def without_cameras(observation: Observation, cameras: tuple[str, ...]) -> Obser
 
 
 def load_policy(name: str, action_dim: int | None = None) -> Checked:
-    """Load a saved policy, or call a user's `module:function` that makes one.
+    """Load a saved policy or retrieval policy, or call a user's function that makes one.
+
+    Args:
+        name: A folder, or `module:function`.
+        action_dim: Size of an action, if it is to be checked.
 
     Raises:
         CheckpointError: If a folder holds no whole policy.
@@ -142,6 +147,8 @@ def load_policy(name: str, action_dim: int | None = None) -> Checked:
     """
     if is_own(name):
         return Checked(_make_own(name), name, action_dim)
+    if (Path(name) / LIBRARY_FILE).exists():
+        return Checked(RetrievalPolicy.load(name), name, action_dim)
     return Checked(Policy.load(Path(name)), name, action_dim)
 
 
@@ -154,8 +161,9 @@ def policy_fingerprint(name: str) -> str:
     """Return what changes with a saved policy; of a user's own, its name is all there is."""
     if is_own(name):
         return name
-    digest = hashlib.sha256()
-    for path in sorted(Path(name).glob("policy.*")):
+    folder, digest = Path(name), hashlib.sha256()
+    towers = [folder / LIBRARY_FILE, *sorted((folder / ALIGNER_FOLDER).glob("aligner.*"))]
+    for path in (*sorted(folder.glob("policy.*")), *filter(Path.exists, towers)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -131,14 +131,14 @@ def chance_line(chance: float, *, is_horizontal: bool = False) -> Json:
     }
 
 
-def chance_label(chance: float) -> Json:
+def chance_label(chance: float, name: str = "chance") -> Json:
     """Name the line of chance above the figure."""
     return {
         "x": chance,
         "y": 1,
         "yref": "paper",
         "yanchor": "bottom",
-        "text": f"chance {text.percent(chance)}",
+        "text": f"{name} {text.percent(chance)}",
         "showarrow": False,
         "font": {"size": 12, "color": MUTED},
     }

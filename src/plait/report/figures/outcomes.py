@@ -1,5 +1,7 @@
 """How the episodes of each arm ended, as stacked bars."""
 
+from collections.abc import Mapping, Sequence
+
 from plait.report import text
 from plait.report.figures.base import (
     ROOMY_MARGIN_PX,
@@ -14,18 +16,43 @@ from plait.report.figures.base import (
     share_axis,
 )
 from plait.report.markup import plotly_text
-from plait.report.style import arm_styles, in_groups, outcome_colours, outcome_order
+from plait.report.style import (
+    ArmStyle,
+    NamedArm,
+    arm_styles,
+    in_groups,
+    outcome_colours,
+    outcome_order,
+)
 from plait.results import Comparison
 
 
 def outcomes(comparison: Comparison) -> Figure:
     """Show how the episodes of each arm ended, as stacked bars."""
-    arms, names = in_groups(comparison), outcome_order(comparison)
-    rows, styles, colours = rows_of(arms), arm_styles(comparison), outcome_colours(names)
-    totals = [max(sum(arm.outcomes.values()), 1) for arm in arms]
+    arms = in_groups(comparison)
+    counts = [arm.outcomes for arm in arms]
+    return outcome_bars(arms, counts, outcome_order(comparison), arm_styles(comparison))
+
+
+def outcome_bars(
+    arms: Sequence[NamedArm],
+    counts_of: Sequence[Mapping[str, int]],
+    names: Sequence[str],
+    styles: Mapping[str, ArmStyle],
+) -> Figure:
+    """Show how episodes ended as stacked bars, one a row.
+
+    Args:
+        arms: The rows, from the top down.
+        counts_of: How often each outcome occurred, of every row.
+        names: All outcomes, in the order in which they are stacked.
+        styles: Look of every arm.
+    """
+    rows, colours = rows_of(arms), outcome_colours(names)
+    totals = [max(sum(counts.values()), 1) for counts in counts_of]
     data: list[Json] = []
     for name in names:
-        counts = [arm.outcomes.get(name, 0) for arm in arms]
+        counts = [found.get(name, 0) for found in counts_of]
         shares = [count / total for count, total in zip(counts, totals, strict=True)]
         label = plotly_text(text.words(name))
         data.append(

@@ -1,0 +1,1 @@
+"""What a policy still does when it is asked for what no demonstration showed."""

@@ -26,6 +26,7 @@ NO_RECORD = (
     "name the environment of its demonstrations by --trained-on, which then stands for all that "
     "it was shown"
 )
+SINGLY = "Policies that were judged elsewhere can be named one by one: runs/ARM/seed-0/policy ..."
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,12 @@ def _is_comparison(source: str) -> bool:
 
 
 def _of_comparison(folder: Path) -> Record:
-    comparison = load_result(folder / RESULTS_FILE, Comparison)
+    try:
+        comparison = load_result(folder / RESULTS_FILE, Comparison)
+    except DataError as error:
+        raise DataError(
+            folder, f"no comparison in an environment ({error})", "the folder of one", SINGLY
+        ) from error
     subjects = []
     for run in comparison.runs:
         found = load_result(folder / run / RESULT_FILE, RunResult)

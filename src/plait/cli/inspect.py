@@ -54,7 +54,7 @@ class Inspect:
         result = inspect_dataset(
             self.data,
             self.out,
-            look=LookSettings(num_episodes=self.look_at, num_frames=self.frames),
+            looking=LookSettings(num_episodes=self.look_at, num_frames=self.frames),
             shortcuts=shortcuts if self.shortcuts else None,
             cameras=names(self.cameras),
             image_size=self.image_size,

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
+from plait.compare.console import progress_bar
 from plait.compare.features import bar_when_needed
 from plait.compare.shortcuts import inspect_shortcuts, shortcuts_lines
 from plait.data.survey import Survey, survey
 from plait.data.survey.videos import VideoFacts, count_packets, video_files
 from plait.errors import DataError, UnknownNameError
-from plait.evaluation.inspection.looking import LookSettings
-from plait.evaluation.inspection.measure import Measured, measure, ordered
+from plait.evaluation.inspection.looking import LookSettings, Seen, look
+from plait.evaluation.inspection.measure import NUM_STAGES, Measured, measure, ordered
 from plait.evaluation.shortcuts import ShortcutSettings
 from plait.report.inspection import (
     conclude_inspection,
@@ -31,7 +32,7 @@ def inspect_dataset(
     path: Path,
     out: Path,
     *,
-    look: LookSettings | None = None,
+    looking: LookSettings | None = None,
     shortcuts: ShortcutSettings | None = None,
     cameras: Sequence[str] | None = None,
     image_size: int = 64,
@@ -43,7 +44,7 @@ def inspect_dataset(
     Args:
         path: Folder of a LeRobot dataset.
         out: Folder of `results.json`, `report.html` and the contact sheets.
-        look: How many frames are looked at.
+        looking: How many frames are looked at.
         shortcuts: How shortcuts are looked for; not at all where None.
         cameras: Cameras to look at; all where None.
         image_size: Height and width to resize to in pixels, for the shortcuts.
@@ -57,8 +58,8 @@ def inspect_dataset(
         PlaitError: If the dataset cannot be read at all, or of the options or the output folder.
     """
     start = time.monotonic()
-    look = look or LookSettings()
-    look.check()
+    settings = looking or LookSettings()
+    settings.check()
     found = survey(path)
     chosen = _choose(found, cameras)
     problems: list[DataError] = []
@@ -66,7 +67,8 @@ def inspect_dataset(
     told, extra = _shortcuts(
         path, shortcuts, tuple(chosen) if cameras else None, image_size, command
     )
-    measured = _measure(found, videos, chosen, look, seed, out, problems)
+    seen = _look(found, chosen, settings, problems)
+    measured = _measure(found, videos, seen, seed, out, problems)
     result = InspectionResult(
         command=command,
         path=str(path),
@@ -83,7 +85,7 @@ def inspect_dataset(
         motion=measured.motion,
         copying=measured.copying,
         shortcuts=told,
-        settings=asdict(look) | {"cameras": list(chosen), "seed": seed},
+        settings=asdict(settings) | {"cameras": list(chosen), "seed": seed},
         total_seconds=time.monotonic() - start,
         machine=describe_machine(),
     )
@@ -118,17 +120,12 @@ def _count_videos(
     return videos
 
 
-def _measure(
-    found: Survey,
-    videos: Sequence[VideoFacts],
-    cameras: Mapping[str, str],
-    look: LookSettings,
-    seed: int,
-    out: Path,
-    problems: Sequence[DataError],
-) -> Measured:
-    episodes = min(look.num_episodes or len(found.rows.episodes), len(found.rows.episodes))
-    total, done = len(cameras) * episodes * look.num_frames, 0
+def _look(
+    found: Survey, cameras: Mapping[str, str], settings: LookSettings, problems: list[DataError]
+) -> dict[str, Seen]:
+    episodes = min(settings.num_episodes or len(found.rows.episodes), len(found.rows.episodes))
+    total, done = len(cameras) * episodes * settings.num_frames, 0
+    seen = {}
     with bar_when_needed("look at frames") as show:
 
         def on_frame() -> None:
@@ -136,13 +133,33 @@ def _measure(
             done += 1
             show(done, total)
 
-        measured = measure(
-            found, videos, cameras, look, seed=seed, out=out, problems=problems, on_frame=on_frame
-        )
+        for camera, key in cameras.items():
+            seen[camera] = look(found, key, settings, problems, on_frame)
         if done:
             # Short episodes have fewer frames than are asked for; the bar still ends full.
             show(total, total)
-    return measured
+    return seen
+
+
+def _measure(
+    found: Survey,
+    videos: Sequence[VideoFacts],
+    seen: Mapping[str, Seen],
+    seed: int,
+    out: Path,
+    problems: Sequence[DataError],
+) -> Measured:
+    done = 0
+    with progress_bar("check", NUM_STAGES) as show:
+
+        def on_stage() -> None:
+            nonlocal done
+            done += 1
+            show(done)
+
+        return measure(
+            found, videos, seen, seed=seed, out=out, problems=problems, on_stage=on_stage
+        )
 
 
 def _shortcuts(

@@ -186,6 +186,7 @@ def check_copying(copying: Copying) -> Iterator[Finding]:
         found=f"{by} explains {percent(best.explained.value)} of the variance of held-out actions "
         "at the same step (R²): copying the state is nearly enough, and a policy can score well "
         "without looking.",
-        todo="Train on future or relative targets, and compare every policy with copying: of "
+        todo="Train on future or relative targets (action mode relative or delta), and compare "
+        "every policy with copying: of "
         f"{later.target} the same linear map explains {share}.",
     )

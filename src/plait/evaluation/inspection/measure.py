@@ -1,6 +1,6 @@
 """Every check on one dataset, and the numbers its page shows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from plait.data.survey import Rows, Survey
+from plait.data.survey import Survey
 from plait.data.survey.videos import VideoFacts
 from plait.errors import DataError
 from plait.evaluation.inspection.cameras import check_any_camera, check_camera, check_same_picture
@@ -28,7 +28,7 @@ from plait.evaluation.inspection.files import (
     problems_found,
 )
 from plait.evaluation.inspection.instructions import check_instructions, count_instructions
-from plait.evaluation.inspection.looking import LookSettings, first_frames, look, summarise
+from plait.evaluation.inspection.looking import Seen, first_frames, summarise
 from plait.evaluation.inspection.numbers import (
     check_constant,
     check_finite,
@@ -51,6 +51,8 @@ from plait.results.inspection import (
     Motion,
 )
 
+NUM_STAGES = 4
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -68,64 +70,45 @@ class Measured:
 def measure(
     found: Survey,
     videos: Sequence[VideoFacts],
-    cameras: Mapping[str, str],
-    settings: LookSettings,
+    seen: Mapping[str, Seen],
     *,
     seed: int = 0,
     out: Path | None = None,
     problems: Sequence[DataError] = (),
-    on_frame: Callable[[], None] = lambda: None,
+    on_stage: Callable[[], None] = lambda: None,
 ) -> Measured:
     """Make all checks.
 
     Args:
         found: The dataset.
         videos: What was counted in its videos.
-        cameras: Features of the cameras to look at, by short name.
-        settings: How many frames are looked at.
+        seen: What was seen of each camera, by short name.
         seed: Of everything random.
         out: Folder for the contact sheets; none are written where None.
         problems: What could not be read so far, besides what the survey says.
-        on_frame: Called after each frame.
+        on_stage: Called `NUM_STAGES` times, as the work goes on.
 
     Raises:
         OutputError: If the contact sheets cannot be written.
     """
-    rows = found.rows
-    state, action = found.state_key, found.action_key
+    rows, names = found.rows, _names(found)
     troubles = [*found.problems, *problems]
-    seen = {
-        camera: look(found, key, settings, troubles, on_frame) for camera, key in cameras.items()
-    }
-    exact, near = _copies(found, cameras, troubles, seed)
-    names = {key: found.dim_names(key) for key in (state, action) if key}
-    stretches, motion = check_stretches(rows, state, action, found.fps, names[action])
+    findings = [*_tables(found, videos), *_numbers(found)]
+    on_stage()
+    stretches, motion = check_stretches(
+        rows, found.state_key, found.action_key, found.fps, names[found.action_key]
+    )
+    on_stage()
+    findings += [*stretches, *_pictures(found, seen)]
+    exact, near = _copies(found, seen, troubles, seed)
+    on_stage()
     copying = _copying(found, exact, seed)
-    findings = [
-        *check_totals(found.info, rows, len(found.tasks)),
-        *check_episodes(rows, found.episodes),
-        *check_videos(videos, found.fps),
-        *check_times(rows, found.fps),
-        *check_lengths(rows, found.fps),
-        *check_finite(rows, action),
-        *check_first_action(rows, action),
-        *(one for key in names for one in _constant(rows, key, names[key])),
-        *check_stored(rows, found.stats, tuple(names)),
-        *stretches,
-        *check_instructions(rows, found.tasks, found.episodes),
-        *check_any_camera(tuple(found.cameras)),
-        *(
-            one
-            for camera, key in cameras.items()
-            for one in check_camera(
-                camera, seen[camera].views, rows, state or action, found.declared_size(key)
-            )
-        ),
-        *check_same_picture({camera: each.views for camera, each in seen.items()}),
+    findings += [
         *check_copies(exact, near),
         *check_splits(found.info.get("splits"), rows.episodes, exact, near),
         *check_copying(copying),
     ]
+    on_stage()
     return Measured(
         findings=ordered([*problems_found(troubles), *findings]),
         lengths=count_lengths(rows.lengths),
@@ -140,13 +123,45 @@ def measure(
     )
 
 
+def _names(found: Survey) -> dict[str, tuple[str, ...]]:
+    """Return the features that are looked at closely, with what their dimensions are called."""
+    return {key: found.dim_names(key) for key in (found.state_key, found.action_key) if key}
+
+
+def _tables(found: Survey, videos: Sequence[VideoFacts]) -> Iterator[Finding]:
+    """Check what is declared against what is there."""
+    rows = found.rows
+    yield from check_totals(found.info, rows, len(found.tasks))
+    yield from check_episodes(rows, found.episodes)
+    yield from check_videos(videos, found.fps)
+    yield from check_instructions(rows, found.tasks, found.episodes)
+
+
+def _numbers(found: Survey) -> Iterator[Finding]:
+    """Check times, states and actions."""
+    rows, names = found.rows, _names(found)
+    yield from check_times(rows, found.fps)
+    yield from check_lengths(rows, found.fps)
+    yield from check_finite(rows, found.action_key)
+    yield from check_first_action(rows, found.action_key)
+    for key in names:
+        yield from check_constant(key, finite_rows(rows.vectors[key]), names[key])
+    yield from check_stored(rows, found.stats, tuple(names))
+
+
+def _pictures(found: Survey, seen: Mapping[str, Seen]) -> Iterator[Finding]:
+    """Check what the cameras show."""
+    yield from check_any_camera(tuple(found.cameras))
+    moving = found.state_key or found.action_key
+    for camera, each in seen.items():
+        declared = found.declared_size(found.cameras[camera])
+        yield from check_camera(camera, each.views, found.rows, moving, declared)
+    yield from check_same_picture({camera: each.views for camera, each in seen.items()})
+
+
 def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """Put the most severe first; within a severity, in the order of the checks."""
     return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
-
-
-def _constant(rows: Rows, key: str, names: Sequence[str]) -> list[Finding]:
-    return list(check_constant(key, finite_rows(rows.vectors[key]), names))
 
 
 def _histograms(found: Survey, key: str, names: Sequence[str]) -> list[Histogram]:
@@ -162,7 +177,7 @@ def _copying(found: Survey, exact: Sequence[Sequence[int]], seed: int) -> Copyin
 
 
 def _copies(
-    found: Survey, cameras: Mapping[str, str], problems: list[DataError], seed: int
+    found: Survey, seen: Mapping[str, Seen], problems: list[DataError], seed: int
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Return groups of exact and of near copies; the latter also look alike."""
     state, action = found.state_key, found.action_key
@@ -170,7 +185,7 @@ def _copies(
     others = frozenset(episode for group in exact for episode in group[1:])
     pairs = near_copies(found.rows, action, others, seed)
     views: dict[int, Float[ndarray, " cells"]] = {}
-    if pairs and cameras:
+    if pairs and seen:
         episodes = [int(episode) for episode in np.unique(pairs)]
-        views = first_frames(found, next(iter(cameras.values())), episodes, problems)
+        views = first_frames(found, found.cameras[next(iter(seen))], episodes, problems)
     return exact, grouped(seen_alike(pairs, views, TOLERANCE))

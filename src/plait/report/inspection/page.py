@@ -47,7 +47,7 @@ def render_inspection(result: InspectionResult, folder: Path) -> str:
     """Return the page as HTML; `folder` holds the contact sheets."""
     content: dict[str, Any] = {
         "result": result,
-        "conclusions": conclude_inspection(result),
+        "conclusions": _conclusions(result),
         "size": size_text(result),
         "box": (WIDTH, HEIGHT),
         "length_bars": bars_path(result.lengths.counts),
@@ -66,6 +66,13 @@ def render_inspection(result: InspectionResult, folder: Path) -> str:
         "style": style_sheet(),
     }
     return environment().get_template("inspection.html.jinja").render(content)
+
+
+def _conclusions(result: InspectionResult) -> list[str]:
+    """Return the conclusions, without how much data there is, which the head of the page says."""
+    sentences = [one for one in conclude_inspection(result) if one != size_text(result)]
+    told = result.shortcuts
+    return sentences if told is None else [*sentences, told.verdict.sentence]
 
 
 def _camera(camera: CameraSummary, folder: Path) -> dict[str, Any]:

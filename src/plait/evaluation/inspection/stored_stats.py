@@ -102,13 +102,9 @@ def _check_quantiles(
     high = stored_vector(stored, "q99", values.shape[1])
     if low is None or high is None:
         return
-    margin = TOLERANCE * np.ptp(values, axis=0)
     exact = np.quantile(values, [0.01, 0.99], axis=0)
-    inside = [
-        float(((values < a - margin) | (values > b + margin)).mean())
-        for a, b in ((low, high), exact)
-    ]
-    if inside[0] <= TIMES * max(inside[1], OUTSIDE / 2):
+    outside = [float(((values < a) | (values > b)).mean()) for a, b in ((low, high), exact)]
+    if outside[0] <= TIMES * max(outside[1], OUTSIDE / 2):
         return
     cause = ""
     averaged = averaged_quantiles(rows, key)
@@ -119,8 +115,8 @@ def _check_quantiles(
     yield Finding(
         severity=WARNING,
         where=f"{WHERE}, {key}",
-        found=f"{percent(inside[0])} of the values lie outside the stored 1% and 99% quantiles, "
-        f"and {percent(inside[1])} outside the exact ones: normalised by them, or clipped, they "
+        found=f"{percent(outside[0])} of the values lie outside the stored 1% and 99% quantiles, "
+        f"and {percent(outside[1])} outside the exact ones: normalised by them, or clipped, they "
         f"are wrong.{cause}",
         todo=TODO,
     )

@@ -1,5 +1,6 @@
 """Reading real data, and the layouts that other people's datasets have."""
 
+import json
 from pathlib import Path
 
 import av
@@ -22,6 +23,7 @@ from data_fakes import (
     write_dataset,
 )
 
+from plait.data.episode import encode_png
 from plait.data.lerobot.reader import LeRobotReader
 from plait.data.lerobot.writer import LeRobotWriter
 from plait.errors import DataError
@@ -133,6 +135,9 @@ def test_unknown_fields_and_statistics_are_ignored(tmp_path):
         ([48, 64, 3], [["height"], ["width"], ["channels"]], (48, 64)),
         ([3, 48, 64], [["channels"], ["height"], ["width"]], (48, 64)),
         ([3, 48, 64], [], (48, 64)),
+        ([64, 48, 3], ["width", "height", "channels"], (48, 64)),
+        ([48, 64, 3], {"axes": ["height", "width", "rgb"]}, (48, 64)),
+        ([3, 48, 64], {"axes": ["rgb", "height", "width"]}, (48, 64)),
     ],
 )
 def test_image_size_is_read_from_either_order(tmp_path, shape, names, expected):
@@ -174,6 +179,95 @@ def test_names_that_are_not_one_a_dimension_are_none(tmp_path, names):
     write_dataset(tmp_path / "set")
     edit_feature(tmp_path / "set", "action", names=names)
     assert LeRobotReader.open(tmp_path / "set").action_names == ()
+
+
+@pytest.mark.parametrize("shape", [[0, 48, 3], [-1, 48, 3], [48, 2.5, 3], [48, True, 3], ["a"] * 3])
+def test_sides_that_cannot_be_are_refused(tmp_path, shape):
+    write_dataset(tmp_path / "set")
+    edit_feature(tmp_path / "set", "observation.images.base", shape=shape)
+    with pytest.raises(DataError, match=r"images.base of shape .*; expected sides of 1 to"):
+        LeRobotReader.open(tmp_path / "set").frame_size("base")
+
+
+def test_an_image_of_another_size_midway_is_refused(tmp_path):
+    root = tmp_path / "set"
+    write_dataset(root)
+    column = pq.read_table(root / DATA)["observation.images.base"].to_pylist()
+    column[9]["bytes"] = encode_png(np.zeros((20, 30, 3), np.uint8))
+    set_column(root / DATA, "observation.images.base", column)
+    message = "the image observation.images.base in row 9 is of 20×30 pixels; expected a whole imag"
+    with pytest.raises(DataError, match=message):
+        read_all(root)
+
+
+def rename(root, **names):
+    """Rename features everywhere."""
+    info = json.loads((root / INFO).read_text())
+    info["features"] = {names.get(key, key): value for key, value in info["features"].items()}
+    (root / INFO).write_text(json.dumps(info))
+
+    def edit(table):
+        return table.rename_columns([names.get(name, name) for name in table.column_names])
+
+    edit_table(root / DATA, edit)
+
+
+def test_names_of_openpi_are_known(tmp_path):
+    root = tmp_path / "set"
+    episodes = write_dataset(root)
+    rename(
+        root,
+        **{
+            "observation.state": "state",
+            "action": "actions",
+            "observation.images.base": "image",
+            "observation.images.wrist": "wrist_image",
+        },
+    )
+    reader = read_all(root)
+    assert reader.cameras == ("image", "wrist_image")
+    assert np.array_equal(reader.action, np.concatenate([e.action for e in episodes]))
+    assert np.array_equal(reader.proprio, np.concatenate([e.proprio for e in episodes]))
+    assert np.array_equal(next(reader.frames("wrist_image")), episodes[0].images["wrist"][0])
+    set_column(root / DATA, "actions", [[0.0] * (3 if i != 6 else 2) for i in range(31)])
+    with pytest.raises(DataError, match="actions with 2 numbers in row 6; expected 3, as"):
+        read_all(root)
+
+
+def test_the_names_of_lerobot_come_first(tmp_path):
+    root = tmp_path / "set"
+    episodes = write_dataset(root)
+    info = json.loads((root / INFO).read_text())
+    info["features"]["actions"] = {"dtype": "float32", "shape": [9], "names": None}
+    (root / INFO).write_text(json.dumps(info))
+    reader = LeRobotReader.open(root)
+    assert np.array_equal(reader.action, np.concatenate([e.action for e in episodes]))
+
+
+def test_two_cameras_of_one_name_are_refused(tmp_path):
+    root = tmp_path / "set"
+    write_dataset(root)
+    rename(root, **{"observation.images.wrist": "base"})
+    message = "observation.images.base and base; expected one feature for the camera base"
+    with pytest.raises(DataError, match=message):
+        LeRobotReader.open(root)
+
+
+def test_columns_of_language_are_left_alone(tmp_path):
+    root = tmp_path / "set"
+    write_dataset(root)
+    info = json.loads((root / INFO).read_text())
+    for key in ("language_persistent", "language_events"):
+        info["features"][key] = {"dtype": "language", "shape": [1], "names": None}
+    (root / INFO).write_text(json.dumps(info))
+    said = [[{"role": "user", "content": "lift", "style": "subtask", "timestamp": 0.1}]] * 31
+    edit_table(
+        root / DATA,
+        lambda table: table.append_column("language_persistent", pa.array(said)).append_column(
+            "language_events", pa.array([None] * 31)
+        ),
+    )
+    assert read_all(root).tasks == ("do task 0", "do task 1")
 
 
 def test_depth_is_no_camera(tmp_path):

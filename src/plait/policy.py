@@ -78,8 +78,8 @@ class Policy(nn.Module):
         super().__init__()
         self.config = config
         self.data = data
-        self.actions = ActionTransform.of(config.actions, data)
-        action_dim = self.actions.represented_dim
+        self.action_transform = ActionTransform.of(config.actions, data)
+        action_dim = self.action_transform.represented_dim
         self.normalizer = normalizer or Normalizer(
             proprio_dim=data.proprio_dim, action_dim=action_dim
         )
@@ -102,7 +102,7 @@ class Policy(nn.Module):
         head_class = discovery.load(plait.heads, config.head.name, Head)  # type: ignore[type-abstract]
         shape = HeadShape(config.width, self.fusion.num_groups, config.action_horizon, action_dim)
         self.head = discovery.build(head_class, config.head, shape)
-        if self.head.is_bounded and "zscore" in self.actions.normalizations:
+        if self.head.is_bounded and "zscore" in self.action_transform.normalizations:
             raise OptionError(
                 f"the {config.head.name} head predicts nothing beyond [-1, 1], but z-scores go "
                 "further; normalise the actions by quantile or minmax, or choose the flow head"
@@ -175,10 +175,12 @@ class Policy(nn.Module):
         An action told by how it differs from the state is no target where there is no state.
         """
         chunk, mask = batch.action_chunk, batch.action_chunk.mask
-        represented = self.actions.represent(chunk.actions, self._state(batch.observation))
-        if self.actions.needs_state:
+        represented = self.action_transform.represent(chunk.actions, self._state(batch.observation))
+        if self.action_transform.needs_state:
             mask = mask & batch.observation.modality_mask[PROPRIO].unsqueeze(1)
-        return ActionChunk(self.actions.bound(self.normalizer.normalize_actions(represented)), mask)
+        return ActionChunk(
+            self.action_transform.bound(self.normalizer.normalize_actions(represented)), mask
+        )
 
     def _state(self, observation: Observation) -> Float[Tensor, "batch proprio_dim"]:
         """Return the present state; where it is absent, the mean of the training episodes.
@@ -209,9 +211,9 @@ class Policy(nn.Module):
         self.check(observation)
         was_training = self.training
         self.eval()
-        bounded = self.actions.bound(self.head.predict(self.fuse(observation)))
+        bounded = self.action_transform.bound(self.head.predict(self.fuse(observation)))
         represented = self.normalizer.unnormalize_actions(bounded)
-        actions = self.actions.restore(represented, self._state(observation))
+        actions = self.action_transform.restore(represented, self._state(observation))
         self.train(was_training)
         mask = torch.ones(actions.shape[:2], dtype=torch.bool, device=actions.device)
         return ActionChunk(actions, mask)

@@ -46,6 +46,7 @@ def train_one(run: RunConfig, out: Path, *, tensorboard: bool = False) -> dict[s
     if trained.validation:
         offline = action_error(trained.policy, trained.validation, masked_modalities=run.masked)
         summary["validation action error"] = offline.mean
+        summary["by action dimension"] = [round(error, 6) for error in offline.per_dim]
     return summary
 
 

@@ -44,7 +44,7 @@ class WithAuxiliaryHeads(nn.Module):
                         encoder.token_spec.width,
                         1,
                         policy.action_horizon,
-                        policy.actions.represented_dim,
+                        policy.action_transform.represented_dim,
                     ),
                     hidden_dim=HIDDEN_DIM,
                     num_queries=NUM_QUERIES,

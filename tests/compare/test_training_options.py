@@ -36,7 +36,7 @@ def name(training, base=PLAIN):
         (trained(robust={"auxiliary_weight": 0.3, "ogm_ge": 0.5}), "auxiliary heads + OGM-GE"),
         (trained(policy={"fusion": Component(name="late")}), "late in place of film"),
         (trained(policy={"vision": Component(name="vit")}), "vision vit in place of conv"),
-        (trained(num_steps=9), "num steps 9 in place of 2200"),
+        (trained(num_steps=9), "steps 9 in place of 2200"),
         (replace(PLAIN, init="towers"), "init towers in place of none"),
     ],
 )

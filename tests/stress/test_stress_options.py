@@ -7,6 +7,7 @@ from statistics import fmean, quantiles
 import pytest
 
 from plait.errors import OptionError
+from plait.evaluation.statistics import paired_difference_interval
 from plait.evaluation.stress.options import Trained, compare_options
 from plait.results.options import Option
 from plait.results.stress import Cell, Condition
@@ -119,9 +120,27 @@ def test_intervals_are_those_of_scenes_drawn_again_with_all_that_both_did():
     assert found == compared(trained("b", cells(BETTER, 1)))
 
 
-def test_what_both_do_alike_has_no_spread():
-    same = compared(trained("b", cells(PLAIN, 0))).options[1]
-    assert all((each.change, each.low, each.high) == (0, 0, 0) for each in same.measures)
+def test_a_single_condition_has_the_score_interval_of_paired_rates():
+    first, second = cells(PLAIN, 0), cells(BETTER, 1)
+    found = effects(compared(trained("b", second)).options[1])
+    key = "corruption-occlusion-1"
+    pairs = list(zip(first[key].values, second[key].values, strict=True))
+    gained, lost = pairs.count((0.0, 1.0)), pairs.count((1.0, 0.0))
+    low, high = paired_difference_interval(gained, lost, NUM_UNITS)
+    assert (found["occlusion"].low, found["occlusion"].high) == pytest.approx((low, high))
+    # The worst conditions of both may differ; their scenes are the same.
+    pairs = list(zip(first[key].values, second["corruption-jpeg-1"].values, strict=True))
+    ends = paired_difference_interval(pairs.count((0.0, 1.0)), pairs.count((1.0, 0.0)), NUM_UNITS)
+    worst = found["worst condition"]
+    assert (worst.low, worst.high) == pytest.approx(ends)
+
+
+def test_scenes_that_end_alike_for_both_leave_a_single_rate_its_spread():
+    same = effects(compared(trained("b", cells(PLAIN, 0))).options[1])
+    assert (same["corrupted"].change, same["corrupted"].low, same["corrupted"].high) == (0, 0, 0)
+    undisturbed = same["undisturbed"]
+    assert undisturbed.change == 0
+    assert -0.1 < undisturbed.low < 0 < undisturbed.high < 0.1
 
 
 def test_the_winner_is_named_only_where_it_is_told_from_all_others():

@@ -101,7 +101,7 @@ def names_of(groups: Sequence[Sequence[Difference]]) -> list[str]:
 
 def _plain_difference(name: str, value: Any, before: Any) -> Difference:
     _, _, last = name.rpartition(".")
-    words = last.replace("_", " ")
+    words = last.removeprefix("num_").replace("_", " ")
     if name == "data.path":
         text = f"trained on {value} in place of {before}"
     elif isinstance(value, Component):

@@ -30,12 +30,14 @@ class Measure:
         group: The modality of a single condition; else empty.
         of: Computes it from the means of all conditions.
         detail: Which condition it is, of the worst one.
+        index: Of the condition, where it is a single one.
     """
 
     name: str
     group: str
     of: Callable[[Means], Numbers]
     detail: str = ""
+    index: int | None = None
 
 
 def averages(
@@ -48,7 +50,7 @@ def averages(
         means: Of the policy, which tell its worst condition; it stays that one in all resamples.
     """
     clean, groups = _clean(conditions), list(_by_corruption(conditions).values())
-    found = [Measure(UNDISTURBED, "", partial(_one, index=clean))]
+    found = [_single(UNDISTURBED, "", clean)]
     if groups:
         corrupted = _weights(conditions, groups)
         lost = corrupted - np.eye(len(conditions))[clean]
@@ -57,7 +59,7 @@ def averages(
         found += [
             Measure(CORRUPTED, "", partial(_weighted, weights=corrupted)),
             Measure(LESS_LOST, "", partial(_weighted, weights=lost)),
-            Measure(WORST, "", partial(_one, index=worst), name),
+            _single(WORST, "", worst, name),
         ]
     senses = [index for index, each in enumerate(conditions) if _is_one_sense(each)]
     if senses:
@@ -68,16 +70,22 @@ def averages(
 
 def single_conditions(conditions: Sequence[Condition]) -> list[Measure]:
     """Return the clean condition, every corruption over its severities, everything missing."""
-    found = [Measure(UNDISTURBED, "", partial(_one, index=_clean(conditions)))]
+    found = [_single(UNDISTURBED, "", _clean(conditions))]
     for name, group in _by_corruption(conditions, LOSES_THE_TASK).items():
         weights = _weights(conditions, [group])
         modality = conditions[group[0]].modality
-        found.append(Measure(name, modality, partial(_weighted, weights=weights)))
+        is_single = len(group) == 1
+        averaged = Measure(name, modality, partial(_weighted, weights=weights))
+        found.append(_single(name, modality, group[0]) if is_single else averaged)
     for index, each in enumerate(conditions):
         if each.kind in (CAMERA, MISSING) and len(each.missing) < 2:
             name = f"without {'camera ' if each.kind == CAMERA else ''}{each.name}"
-            found.append(Measure(name, MISSING, partial(_one, index=index)))
+            found.append(_single(name, MISSING, index))
     return found
+
+
+def _single(name: str, group: str, index: int, detail: str = "") -> Measure:
+    return Measure(name, group, partial(_one, index=index), detail, index)
 
 
 def _kept(conditions: Sequence[Condition]) -> list[Measure]:

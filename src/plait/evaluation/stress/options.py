@@ -13,6 +13,7 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from plait.errors import OptionError
+from plait.evaluation.statistics import paired_difference_interval
 from plait.evaluation.stress.averages import performance_by_unit
 from plait.evaluation.stress.measures import Measure, averages, single_conditions
 from plait.results.options import (
@@ -55,9 +56,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class _Judged:
-    """A way of training in numbers: means of all conditions, and the same of every resample."""
+    """A way of training in numbers: means of all conditions, and the same of every resample.
+
+    Of a single training in closed loop there is also which scenes it solved.
+    """
 
     name: str
+    solved: Float[ndarray, "units conditions"] | None
     means: Float[ndarray, " conditions"]
     draws: Float[ndarray, "draws conditions"]
     averages: Sequence[Measure]
@@ -175,7 +180,8 @@ def _judge(
             chosen = [measure for measure in chosen if not measure.name.startswith(KEPT)]
         draws = _drawn(value, weights / num_units, rng)
         rows = single_conditions(conditions)
-        found.append(_Judged(each.option.name, mean, draws, chosen, rows))
+        solved = value[0] if trivial is None and len(value) == 1 else None
+        found.append(_Judged(each.option.name, solved, mean, draws, chosen, rows))
     return found
 
 
@@ -215,7 +221,7 @@ def _effects(
 def _effect(measure: Measure, found: _Judged, own: Measure, base: _Judged) -> Effect:
     low, high = 0.0, 0.0
     if found is not base:
-        low, high = _interval(measure.of(found.draws) - own.of(base.draws), CONFIDENCE)
+        low, high = _paired(measure, found, own, base)
     value = _value(measure, found)
     return Effect(
         name=measure.name,
@@ -226,6 +232,19 @@ def _effect(measure: Measure, found: _Judged, own: Measure, base: _Judged) -> Ef
         high=high,
         detail=measure.detail,
     )
+
+
+def _paired(measure: Measure, found: _Judged, own: Measure, base: _Judged) -> tuple[float, float]:
+    """Return the interval of a difference: of two paired rates the score interval.
+
+    Draws of scenes that both policies end alike know of no spread; the score interval does.
+    """
+    are_rates = measure.index is not None and own.index is not None
+    if not are_rates or found.solved is None or base.solved is None:
+        return _interval(measure.of(found.draws) - own.of(base.draws), CONFIDENCE)
+    change = found.solved[:, measure.index] - base.solved[:, own.index]
+    gained, lost = int((change > 0).sum()), int((change < 0).sum())
+    return paired_difference_interval(gained, lost, len(change), CONFIDENCE)
 
 
 def _value(measure: Measure, found: _Judged) -> float:

@@ -118,20 +118,27 @@ def _loses_less(name: str, told: list[LossComparison]) -> str:
 
 
 def _losses(arms: list[ArmTransfer], challenge: Challenge) -> list[str]:
-    """List the losses that are told from nothing, largest first; count the others."""
-    found = [(arm.arm, score_of(arm, challenge).lost) for arm in arms]
-    known = [(name, lost) for name, lost in found if lost is not None]
+    """List the losses that are told from nothing, largest first; or what became of all."""
+    found = [(arm, score_of(arm, challenge).lost) for arm in arms]
+    known = [(arm, lost) for arm, lost in found if lost is not None]
     told = sorted(
-        ((name, lost) for name, lost in known if is_told_from_nothing(lost)),
+        ((arm, lost) for arm, lost in known if is_told_from_nothing(lost)),
         key=lambda item: -item[1].value,
     )
+    start = f"{len(told) or 'None'} of {text.counted(len(known), 'change')} there "
+    start += f"{'are' if len(told) > 1 else 'is'} told from nothing"
+    listed = [f"{arm.arm} {loss_text(lost)}" for arm, lost in told]
     if not told:
-        return [f"None of {len(known)} losses there is told from nothing."]
-    parts = [f"{name} {loss_text(lost)}" for name, lost in told[:MOST_NAMES]]
-    more = len(told) - len(parts)
-    if more:
-        parts.append(f"{more} more, in the table")
-    return [f"{len(told)} of {len(known)} losses there are told from nothing: {'; '.join(parts)}."]
+        listed = [f"{arm.arm} {_levels(arm, challenge)}" for arm, _ in known]
+    more = [f"{len(listed) - MOST_NAMES} more, in the table"] if len(listed) > MOST_NAMES else []
+    return [f"{start}: {'; '.join([*listed[:MOST_NAMES], *more])}."]
+
+
+def _levels(arm: ArmTransfer, challenge: Challenge) -> str:
+    before, here = trained(arm).success, score_of(arm, challenge).success
+    assert before is not None
+    assert here is not None
+    return f"{text.percent(here.rate)}, from {text.percent(before.rate)}"
 
 
 def _combination_itself(arms: list[ArmTransfer], challenge: Challenge) -> list[str]:

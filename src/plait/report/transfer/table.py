@@ -35,7 +35,7 @@ def _table(result: TransferResult, write: Callable[[Rate], str]) -> FittingTable
     shown = [index for index, value in enumerate(chance) if value != text.DASH]
     for index in shown:
         challenge = result.challenges[index]
-        heading = f"{suite(challenge)}-{LABELS[challenge.relation]}".replace("-", "\n")
+        heading = "\n".join([*suite(challenge).split("-"), *LABELS[challenge.relation].split()])
         written = [*heading.split("\n"), *(_cell(arm.scores[index], write) for arm in result.arms)]
         width = max(map(len, written))
         table.add_column(Text(heading), justify="right", no_wrap=True, min_width=width)

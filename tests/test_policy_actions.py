@@ -1,4 +1,4 @@
-"""Policies whose heads predict other numbers than the robot takes: the robot's own units outside."""
+"""Policies whose heads predict other numbers than the robot takes: outside, its own units."""
 
 import json
 from dataclasses import replace

@@ -74,8 +74,9 @@ def test_two_percent_of_a_real_robots_actions_lie_outside_the_quantiles(g1):
         states = g1.states(np.arange(g1.num_steps))
         represented = transform.represent(batch.actions, torch.from_numpy(states))
         outside = normalizer.normalize_actions(represented).abs()[batch.mask] > 1 + 1e-6
-        # A little less than 2 %: joints at rest repeat their extreme, which is not outside.
-        assert 0.01 < float(outside.float().mean()) < 0.021
+        # Not quite 2 %: joints at rest repeat their extreme, which is not outside, and a quantile
+        # lies between two of few values.
+        assert 0.01 < float(outside.float().mean()) < 0.022
 
 
 def test_the_default_is_what_it_was_before_there_were_specs(g1):
@@ -105,7 +106,7 @@ def test_chunks_without_a_state_do_not_count(g1, monkeypatch):
     _, part = fitted(g1, spec, [0, 1])
     np.testing.assert_array_equal(part.action_scale, alone.action_scale)
     monkeypatch.setattr(g1, "_has_proprio", np.zeros_like(lacks))
-    with pytest.raises(DataError, match="no state was recorded.*Train with absolute actions"):
+    with pytest.raises(DataError, match=r"no state was recorded.*Train with absolute actions"):
         fitted(g1, spec, [0, 1])
 
 

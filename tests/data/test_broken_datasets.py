@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import struct
+import zlib
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,6 +50,17 @@ def drop_last_row(root):
 def break_image(root):
     column = pq.read_table(root / DATA)["observation.images.wrist"].to_pylist()
     column[5]["bytes"] = column[5]["bytes"][:60]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    set_column(root / DATA, "observation.images.wrist", column, kind)
+
+
+def claim_pixels(root, side):
+    """Let the header of a PNG of under 1 kB claim any size."""
+    column = pq.read_table(root / DATA)["observation.images.wrist"].to_pylist()
+    content = column[5]["bytes"]
+    header = b"IHDR" + struct.pack(">II", side, side) + content[24:29]
+    checksum = struct.pack(">I", zlib.crc32(header))
+    column[5]["bytes"] = content[:12] + header + checksum + content[33:]
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     set_column(root / DATA, "observation.images.wrist", column, kind)
 
@@ -241,6 +254,14 @@ BROKEN = {
     "broken image": (
         break_image,
         "the image observation.images.wrist in row 5 is missing or damaged; expected a whole",
+    ),
+    "image of ten gigabytes": (
+        lambda root: claim_pixels(root, 60_000),
+        "the image observation.images.wrist in row 5 is missing or damaged",
+    ),
+    "image of 200 megabytes": (
+        lambda root: claim_pixels(root, 8000),
+        "the image observation.images.wrist in row 5 is of 8000×8000 pixels; expected a whole",
     ),
     "lost image": (lose_image, "the image observation.images.base in row 9 is missing"),
     "no image column": (

@@ -7,7 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_fakes import DATA, EPISODES, INFO, edit_info, edit_table, set_column
+from data_fakes import (
+    DATA,
+    EPISODES,
+    INFO,
+    edit_info,
+    edit_table,
+    set_column,
+    write_dataset,
+)
+from test_broken_datasets import BROKEN
 from v2_fakes import write_v2
 
 from inspection_fakes import make_episode, write
@@ -124,6 +133,17 @@ def test_a_mistake_becomes_an_error_and_strict_exits_with_1(tmp_path, spoil, wor
     assert words in " ".join(texts(result, "error"))
     # Without --strict the same is told, and the command has done what it was asked.
     assert inspect(root, tmp_path / "out").findings == result.findings
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_whatever_a_training_refuses_is_an_error_or_cannot_be_read_at_all(tmp_path, capsys, name):
+    write_dataset(tmp_path / "set")
+    BROKEN[name][0](tmp_path / "set")
+    out = tmp_path / "out"
+    code = main(["inspect", str(tmp_path / "set"), "--out", str(out), "--strict"])
+    assert code in (1, 2)
+    assert (out / "report.html").exists() == (code == 1)
+    assert ("plait: " in capsys.readouterr().err) == (code == 2)
 
 
 def test_a_short_video_is_named_with_the_episodes_that_lack_pictures(tmp_path):

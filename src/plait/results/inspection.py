@@ -1,6 +1,6 @@
 """What `plait inspect` writes, and all its page reads. Standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,6 +209,6 @@ class InspectionResult:
     schema_version: int = SCHEMA_VERSION
 
 
-def count_of(findings: tuple[Finding, ...], severity: str) -> int:
+def count_of(findings: Sequence[Finding], severity: str) -> int:
     """Return how many findings are of a severity."""
     return sum(finding.severity == severity for finding in findings)

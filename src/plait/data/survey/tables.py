@@ -98,7 +98,11 @@ def _whole(path: Path, row: Mapping[str, Any], name: str) -> int:
 
 def _texts(row: Mapping[str, Any]) -> tuple[str, ...]:
     told = row.get("tasks") or ()
-    return (told,) if isinstance(told, str) else tuple(str(text) for text in told)
+    return (
+        (told,)
+        if isinstance(told, str)
+        else tuple("" if text is None else str(text) for text in told)
+    )
 
 
 def _videos(

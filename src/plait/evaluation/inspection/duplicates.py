@@ -13,7 +13,7 @@ from numpy import ndarray
 from scipy.spatial import cKDTree
 
 from plait.data.survey import Rows
-from plait.evaluation.inspection.numbers import finite_rows
+from plait.evaluation.inspection.numbers import spread_of
 from plait.results.inspection import ERROR, NOTE, WARNING, Finding
 from plait.wording import counted, few, some
 
@@ -88,7 +88,7 @@ def _curves(
     values: Float[ndarray, "rows dims"], parts: Sequence[slice]
 ) -> Float[ndarray, "episodes samples"]:
     """Resample every episode to one length, each dimension in units of its spread."""
-    spread = finite_rows(values).std(axis=0, dtype=np.float64)
+    spread = spread_of(values)
     moving = spread > 0
     scaled = values[:, moving] / spread[moving]
     curves = []

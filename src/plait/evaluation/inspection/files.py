@@ -1,11 +1,13 @@
 """Does a dataset hold what its tables say: episodes, rows, video frames?"""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from plait.data.lerobot.format import INFO_FILE
+from plait.data.lerobot.reader import LeRobotReader
 from plait.data.survey import EpisodeRecord, Rows
 from plait.data.survey.videos import VideoFacts
 from plait.errors import DataError
@@ -28,6 +30,19 @@ def problems_found(problems: Sequence[DataError]) -> Iterator[Finding]:
         todo = (same[0].todo or COPY).rstrip(".") + "."
         yield Finding(
             severity=ERROR, where=where, found=f"{found}; expected {expected}.", todo=todo
+        )
+
+
+def check_opens(root: Path) -> Iterator[Finding]:
+    """Open a dataset as a training does, which refuses what it cannot rely on."""
+    try:
+        LeRobotReader.open(root)
+    except DataError as error:
+        yield Finding(
+            severity=ERROR,
+            where=str(error.path),
+            found=f"A training refuses it: {error.found}; expected {error.expected}.",
+            todo=(error.todo or COPY).rstrip(".") + ".",
         )
 
 

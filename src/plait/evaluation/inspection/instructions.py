@@ -105,7 +105,8 @@ def _check_records(
     differing = []
     for episode, part in rows.slices():
         told = set(records[episode].tasks) if episode in records else set()
-        given = {tasks.get(int(index), "") for index in np.unique(rows.task_index[part])}
+        indices = np.unique(rows.task_index[part]).tolist()
+        given = {tasks[index] for index in indices if index in tasks}
         if told and not given <= told:
             differing.append(episode)
     if differing:

@@ -23,6 +23,7 @@ from plait.evaluation.inspection.duplicates import (
 )
 from plait.evaluation.inspection.files import (
     check_episodes,
+    check_opens,
     check_totals,
     check_videos,
     problems_found,
@@ -41,6 +42,7 @@ from plait.evaluation.inspection.stretches import check_stretches
 from plait.evaluation.inspection.times import check_lengths, check_times, count_lengths
 from plait.evaluation.scenes import TOLERANCE
 from plait.results.inspection import (
+    ERROR,
     SEVERITIES,
     CameraSummary,
     Copying,
@@ -49,6 +51,7 @@ from plait.results.inspection import (
     InstructionCount,
     Lengths,
     Motion,
+    count_of,
 )
 
 NUM_STAGES = 4
@@ -108,9 +111,12 @@ def measure(
         *check_splits(found.info.get("splits"), rows.episodes, exact, near),
         *check_copying(copying),
     ]
+    findings += problems_found(troubles)
+    if not count_of(findings, ERROR):
+        findings += check_opens(found.root)
     on_stage()
     return Measured(
-        findings=ordered([*problems_found(troubles), *findings]),
+        findings=ordered(findings),
         lengths=count_lengths(rows.lengths),
         cameras=tuple(
             summarise(found, camera, number, each, out)

@@ -69,6 +69,12 @@ def finite_rows(values: Float32[ndarray, "rows dims"]) -> Float32[ndarray, "fini
     return values if is_finite.all() else values[is_finite]
 
 
+def spread_of(values: Float32[ndarray, "rows dims"]) -> Float64[ndarray, " dims"]:
+    """Return the standard deviation of each dimension over its finite rows; 0 without any."""
+    finite = finite_rows(values)
+    return finite.std(axis=0, dtype=np.float64) if len(finite) else np.zeros(values.shape[1])
+
+
 def check_constant(
     key: str, values: Float32[ndarray, "rows dims"], names: Sequence[str]
 ) -> Iterator[Finding]:
@@ -110,7 +116,7 @@ def check_first_action(rows: Rows, key: str) -> Iterator[Finding]:
     Dimensions that are at rest at 0 in the first step alone count; a gripper may be elsewhere.
     """
     values = rows.vectors[key]
-    spread = finite_rows(values).std(axis=0, dtype=np.float64) if len(values) else np.zeros(0)
+    spread = spread_of(values)
     is_zero = np.abs(values) <= 1e-3 * spread
     first, later = (is_zero[which].mean(axis=0) for which in (rows.is_first, ~rows.is_first))
     placed = (spread > 0) & (first >= NEARLY_ALL) & (later <= 1 - NEARLY_ALL)

@@ -2,9 +2,9 @@
 
     python fuzz_fakes.py FOLDER LAYOUT STORAGE COUNT SEED
 
-writes JSON: mutants read, mutants refused by a DataError, the rest with their errors, the slowest
+writes JSON: mutants read, mutants refused by a PlaitError, the rest with their errors, the slowest
 mutant and its seconds, and the memory that reading all of them took. A crash or a hang ends the
-process, which leaves the mutant it was at in FOLDER/last.txt.
+process, which leaves the mutant it was at in FOLDER/last.txt and the rest in FOLDER/outcome.json.
 """
 
 import faulthandler
@@ -25,7 +25,7 @@ from v2_fakes import write_v2
 from plait.data.frames.cache import frames_key
 from plait.data.lerobot.reader import LeRobotReader
 from plait.data.lerobot.writer import LeRobotWriter
-from plait.errors import DataError
+from plait.errors import PlaitError
 
 SECONDS_TO_HANG = 20
 ROOM_BYTES = 4 * 2**30
@@ -96,13 +96,13 @@ def change_json(files, rng):
     name = rng.choice([name for name in sorted(files) if Path(name).suffix in (".json", ".jsonl")])
     lines = files[name].decode().splitlines()
     if name.endswith(".json"):
-        return {name: _changed(json.loads(files[name]), rng)}
+        return {name: changed(json.loads(files[name]), rng)}
     row = rng.randrange(len(lines))
-    lines[row] = _changed(json.loads(lines[row]), rng).decode()
+    lines[row] = changed(json.loads(lines[row]), rng).decode()
     return {name: "\n".join(lines).encode()}
 
 
-def _changed(value, rng):
+def changed(value, rng):
     holder, key = rng.choice(list(_places(value)))
     if rng.random() < 0.15:
         del holder[key]
@@ -192,39 +192,50 @@ def put(root, changes):
             path.write_bytes(content)
 
 
-def fuzz(folder, layout, storage, count, seed):
-    root = folder / "set"
-    write_whole(root, layout, storage)
+def fuzz(folder, label, root, read, mutations, count, seed, start=0):
+    """Read mutants of what stands at `root`, from `start` up to `count`, and tell what happened.
+
+    Args:
+        folder: Where to leave notes for whoever looks after a crash.
+        label: Part of the seed.
+        root: Folder of the whole dataset; it is as before afterwards.
+        read: What reads it, and raises a PlaitError where it cannot.
+        mutations: Functions of files and generator that return the files that change.
+        count: Mutants in all.
+        seed: Of the mutants.
+        start: The first mutant.
+    """
     paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
     files = {str(path.relative_to(root)): path.read_bytes() for path in paths}
-    read_everything(root)
+    read(root)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    outcome = {"read": 0, "refused": 0, "errors": [], "seconds": 0.0, "slowest": ""}
-    for index in range(count):
-        rng = random.Random(f"{layout} {storage} {seed} {index}")
-        mutation = rng.choice(MUTATIONS)
+    outcome = {"read": 0, "refused": 0, "errors": [], "seconds": 0.0, "slowest": "", "grown_mib": 0}
+    for index in range(start, count):
+        rng = random.Random(f"{label} {seed} {index}")
+        mutation = rng.choice(mutations)
         changes = mutation(files, rng)
         name = f"{mutation.__name__} {index}: {', '.join(changes)}"
         (folder / "last.txt").write_text(name)
         put(root, changes)
         faulthandler.dump_traceback_later(SECONDS_TO_HANG, exit=True)
-        start = time.perf_counter()
+        begin = time.perf_counter()
         try:
-            read_everything(root)
+            read(root)
             outcome["read"] += 1
-        except DataError as error:
+        except PlaitError as error:
             outcome["refused"] += 1
             str(error).encode()
         except BaseException:
             outcome["errors"].append(f"{name}\n{traceback.format_exc()}")
-        seconds = time.perf_counter() - start
+        seconds = time.perf_counter() - begin
         faulthandler.cancel_dump_traceback_later()
         if seconds > outcome["seconds"]:
             outcome |= {"seconds": seconds, "slowest": name}
         put(root, {name: files[name] for name in changes})
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used
-    shutil.rmtree(root)
-    return outcome | {"grown_mib": grown / 1024}
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used
+        outcome["grown_mib"] = grown / 1024
+        (folder / "outcome.json").write_text(json.dumps(outcome))
+    return outcome
 
 
 def limit_room():
@@ -237,5 +248,9 @@ def limit_room():
 if __name__ == "__main__":
     folder, layout, storage, count, seed = sys.argv[1:]
     limit_room()
-    outcome = fuzz(Path(folder), layout, storage, int(count), int(seed))
+    root = Path(folder) / "set"
+    write_whole(root, layout, storage)
+    label = f"{layout} {storage}"
+    outcome = fuzz(Path(folder), label, root, read_everything, MUTATIONS, int(count), int(seed))
+    shutil.rmtree(root)
     sys.stdout.write(json.dumps(outcome))

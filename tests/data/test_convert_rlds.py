@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 from data_fakes import tree
 from PIL import Image
-from tfrecord_fakes import BRIDGE, RECORDS, record, tensor, write_tfds
+from tfrecord_fakes import (
+    BRIDGE,
+    IMAGE,
+    RECORDS,
+    TEXT,
+    fake_example,
+    picture,
+    record,
+    tensor,
+    write_tfds,
+)
 
 from plait.cli import main
 from plait.data.convert.adjust import Adjustments
@@ -20,8 +30,6 @@ from plait.data.convert.run import Conversion, convert
 from plait.data.lerobot.reader import LeRobotReader
 from plait.errors import DataError, OptionError, OutputError, PlaitError, UnknownNameError
 
-TEXT = {"text": {}}
-IMAGE = {"image": {"shape": {"dimensions": ["4", "6", "3"]}, "dtype": "uint8"}}
 STEPS = {
     "action": tensor(2),
     "observation/state": tensor(3),
@@ -78,23 +86,6 @@ def contents(data, name):
         found.append(content[at : at + length])
         at += length
     return found
-
-
-def picture(seed):
-    pixels = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return pixels, buffer.getvalue()
-
-
-def fake_example(seed, steps=3, **changes):
-    rng = np.random.default_rng(seed)
-    return {
-        "steps/action": rng.normal(size=2 * steps).astype(np.float32).tolist(),
-        "steps/observation/state": rng.normal(size=3 * steps).astype(np.float32).tolist(),
-        "steps/observation/front": [picture(seed + step)[1] for step in range(steps)],
-        "steps/language_instruction": [f"do {seed}".encode()] * steps,
-    } | changes
 
 
 def write_fake(folder, **changes):

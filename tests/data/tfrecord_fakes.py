@@ -1,11 +1,17 @@
 """TFRecord files and examples written for tests, with code of their own."""
 
+import io
 import json
 import struct
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 BRIDGE = Path(__file__).parent / "fixtures/bridge_two_episodes"
 RECORDS = "bridge_dataset-train.tfrecord-00000-of-00001"
+TEXT = {"text": {}}
+IMAGE = {"image": {"shape": {"dimensions": ["4", "6", "3"]}, "dtype": "uint8"}}
 
 
 def crc32c(data):
@@ -95,3 +101,20 @@ def tensor(*shape, dtype="float32", encoding="none"):
             "encoding": encoding,
         }
     }
+
+
+def picture(seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return pixels, buffer.getvalue()
+
+
+def fake_example(seed, steps=3, **changes):
+    rng = np.random.default_rng(seed)
+    return {
+        "steps/action": rng.normal(size=2 * steps).astype(np.float32).tolist(),
+        "steps/observation/state": rng.normal(size=3 * steps).astype(np.float32).tolist(),
+        "steps/observation/front": [picture(seed + step)[1] for step in range(steps)],
+        "steps/language_instruction": [f"do {seed}".encode()] * steps,
+    } | changes

@@ -30,8 +30,14 @@ class Coding:
 
     @classmethod
     def of(cls, stream: "av.VideoStream") -> "Coding":
-        """Return the coding of an open stream."""
+        """Return the coding of an open stream.
+
+        Raises:
+            ValueError: If its codec is not known.
+        """
         context = stream.codec_context
+        if context is None:
+            raise ValueError("no known codec")
         size = (context.width, context.height)
         header = bytes(context.extradata) if context.extradata else None
         return cls(context.name, size, context.pix_fmt, stream.time_base, header)

@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import numcodecs
 import numpy as np
 from data_fakes import smooth_episode
 from fuzz_fakes import (
@@ -130,16 +131,18 @@ MUTATIONS = {
 
 def write_source(root, name):
     """Write the whole dataset of a format into a folder."""
+    pictures = pusht()["img"].astype(np.uint8)
     if name == "rlds":
         write_tfds(root, [fake_example(seed) for seed in range(2)], STEPS)
     elif name == "zarr":
-        write_group(root, pusht())
+        # With a codec that has no checksum, so that changed numbers come through.
+        write_group(root, pusht() | {"img": pictures}, compressor=numcodecs.LZ4())
     elif name == LEROBOT:
         write_v2(root, [smooth_episode(seed, 4) for seed in range(2)], "video")
     else:
         root.mkdir()
         if name == "zip":
-            zipped(write_group(root / "g", pusht()))
+            zipped(write_group(root / "g", pusht() | {"img": pictures}))
             shutil.rmtree(root / "g")
         elif name == "aloha":
             write_aloha(root, compressed=True)

@@ -27,6 +27,7 @@ from plait.data.convert.adjust import Adjustments
 from plait.data.convert.base import Selection
 from plait.data.convert.formats.rlds import RldsSource
 from plait.data.convert.run import Conversion, convert
+from plait.data.convert.summary import summarize
 from plait.data.lerobot.reader import LeRobotReader
 from plait.errors import DataError, OptionError, OutputError, PlaitError, UnknownNameError
 
@@ -115,6 +116,14 @@ def test_bridge_is_what_a_second_reading_finds(bridge):
             jpegs = contents(data, f"steps/observation/{camera}")
             for jpeg, frame in zip(jpegs, frames[camera][start:end], strict=True):
                 assert np.array_equal(np.asarray(Image.open(io.BytesIO(jpeg))), frame)
+
+
+def test_what_stands_out_is_said(bridge):
+    reader, _ = bridge
+    assert summarize(reader.root)["notes"] == [
+        "image_3 is black in every frame that was counted; --cameras can leave it out",
+        "the first action of every episode is no motion; --drop-first leaves it out",
+    ]
 
 
 def test_the_dataset_tells_where_it_came_from(bridge):

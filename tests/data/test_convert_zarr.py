@@ -137,9 +137,9 @@ def read_all(path, selection=PUSH):
         ),
         ("data/action", {"dtype": "|O"}, r"numbers of type '\|O'"),
         ("data/action", {"dtype": [["x", "<f4"]]}, r"numbers of type \[\['x'"),
-        ("data/action", {"compressor": {"id": "pickle"}}, r"codec 'pickle'"),
-        ("data/action", {"filters": [{"id": "vlen-array"}]}, r"codec 'vlen-array'"),
-        ("data/action", {"compressor": {"id": "nothing"}}, r"codec 'nothing'"),
+        ("data/action", {"compressor": {"id": "pickle"}}, r"codec pickle"),
+        ("data/action", {"filters": [{"id": "vlen-array"}]}, r"codec vlen-array"),
+        ("data/action", {"compressor": {"id": "nothing"}}, r"codec nothing"),
         ("data/action", {"chunks": [0, 2]}, r"shape \[12, 2\] in chunks of \[0, 2\]"),
         ("data/action", {"shape": [12]}, r"shape \[12\] in chunks of \[5, 1\]"),
         ("data/action", {"shape": [13, 2]}, r"13 rows of data/action; expected 12"),
@@ -162,7 +162,7 @@ def test_jpeg_xl_is_named_where_it_cannot_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr("plait.data.convert.zarr_codecs._has_picture_codecs", lambda: False)
     path = write_group(tmp_path / "umi", umi())
     edit_metadata(path, "data/camera0_rgb", compressor={"id": "imagecodecs_jpegxl", "level": 99})
-    with pytest.raises(DataError, match=r"imagecodecs_jpegxl'.*pip install imagecodecs"):
+    with pytest.raises(DataError, match=r"imagecodecs_jpegxl; .*pip install imagecodecs"):
         read_all(path, Selection(instruction="serve", action=("next_state",)))
 
 
@@ -215,7 +215,7 @@ def test_nothing_is_ever_unpickled(tmp_path):
     edit_metadata(path, "data/action", filters=[{"id": "pickle"}], compressor=None)
     for chunk in (path / "data/action").glob("[0-9]*"):
         chunk.write_bytes(pickle.dumps(__import__))
-    with pytest.raises(DataError, match="codec 'pickle'"):
+    with pytest.raises(DataError, match="codec pickle"):
         read_all(path)
 
 

@@ -9,6 +9,9 @@ from plait.data.convert.base import read_json
 from plait.data.lerobot.format import IMAGE_PREFIX, STATS_FILE
 from plait.data.lerobot.reader import LeRobotReader
 
+# Share of an action's usual size below which it is rounding, not motion.
+NO_MOTION = 1e-3
+
 
 def summarize(root: Path) -> dict[str, Any]:
     """Open a converted dataset as any user would, and say what it holds.
@@ -55,7 +58,8 @@ def _notes(root: Path, reader: LeRobotReader) -> list[str]:
         notes.append("the source's images are upside down; see --orientation")
     starts = reader.episode_bounds[:, 0]
     # The last number is the gripper by convention, which is seldom zero.
-    if not reader.action[starts, :-1].any():
+    motion = reader.action[:, :-1]
+    if (np.abs(motion[starts]) <= NO_MOTION * motion.std(axis=0)).all():
         notes.append("the first action of every episode is no motion; --drop-first leaves it out")
     num_silent = sum(not reader.tasks[int(task)].strip() for task in reader.task_index[starts])
     if num_silent:

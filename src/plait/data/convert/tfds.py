@@ -76,7 +76,10 @@ def read_features(folder: Path) -> dict[str, Feature]:
     try:
         steps = content["featuresDict"]["features"]["steps"]["sequence"]["feature"]
         found = dict(_flatten(steps, ""))
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (
+        *(KeyError, TypeError, AttributeError, ValueError),
+        *(OverflowError, RecursionError),
+    ) as error:
         text = f"no steps with features ({type(error).__name__}: {error})"
         raise DataError(path, text, "the features of an RLDS dataset", COPY_AGAIN) from error
     if not found:
@@ -144,7 +147,7 @@ def shard_lengths(folder: Path, split: str) -> list[int] | None:
         for entry in read_json(path, "a JSON object").get("splits", ()):
             if entry.get("name") == split and "shardLengths" in entry:
                 return [int(length) for length in entry["shardLengths"]]
-    except (AttributeError, TypeError, ValueError, KeyError) as error:
+    except (AttributeError, TypeError, ValueError, KeyError, OverflowError) as error:
         found = f"splits that cannot be read ({error})"
         raise DataError(path, found, "name and shardLengths of each", COPY_AGAIN) from error
     return None

@@ -19,6 +19,14 @@ from plait.errors import DataError
 
 METADATA = ".zarray"
 NUMBER_TYPE = re.compile(r"[<>|](b1|[iu][1248]|f[248])")
+UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
 MAX_AXES = 8
 CHUNK_LEFT_OUT = f"{COPY_AGAIN}; Zarr may leave out chunks of zeros: write them out"
 # The last chunk of an episode is the first of the next, in each of a few arrays.
@@ -64,7 +72,7 @@ class ZarrArray:
             dtype, version = content["dtype"], content["zarr_format"]
             order, separator = content.get("order", "C"), content.get("dimension_separator", ".")
             compressor, filters = content.get("compressor"), content.get("filters") or []
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except UNREADABLE as error:
             found = f"not what Zarr writes ({type(error).__name__}: {error})"
             raise DataError(where, found, "metadata of an array", COPY_AGAIN) from error
         if version != 2:
@@ -151,7 +159,7 @@ def _check_codecs(where: str, compressor: Any, filters: list[Any]) -> None:
         if name is not None:
             is_picture = name.startswith("imagecodecs_")
             todo = "Install it: pip install imagecodecs" if is_picture else ""
-            raise DataError(where, f"codec {name!r}", "a codec that is known here", todo)
+            raise DataError(where, f"codec {name}", "a codec that is known here", todo)
 
 
 @lru_cache(maxsize=CACHED_CHUNKS)

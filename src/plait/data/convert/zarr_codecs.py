@@ -78,11 +78,13 @@ COMPRESSORS: Mapping[str, Callable[[bytes, int], bytes]] = {
 def unknown_codec(config: Any, *, is_filter: bool) -> str | None:
     """Return the name of a codec that cannot be used, None where it can."""
     name = config.get("id") if isinstance(config, dict) else config
+    if not isinstance(name, str):
+        return repr(name)
     if name in (FILTERS if is_filter else COMPRESSORS):
         return None
-    if isinstance(name, str) and name.startswith(PICTURES) and _has_picture_codecs():
+    if name.startswith(PICTURES) and _has_picture_codecs():
         return None
-    return str(name)
+    return name
 
 
 def _has_picture_codecs() -> bool:

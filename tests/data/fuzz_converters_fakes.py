@@ -39,6 +39,7 @@ from tfrecord_fakes import IMAGE, TEXT, example, fake_example, record, tensor, w
 from v2_fakes import write_v2
 from zarr_fakes import pusht, write_group, zipped
 
+from plait.data.convert import zarr_array
 from plait.data.convert.adjust import Adjustments
 from plait.data.convert.base import Selection
 from plait.data.convert.detect import LEROBOT, load_format
@@ -162,6 +163,9 @@ def reader_of(name):
             shutil.rmtree(made, ignore_errors=True)
             convert(Conversion(path=root, root=made))
             return
+        # A process of its own would remember nothing of the mutant before.
+        zarr_array.read_chunk.cache_clear()
+        zarr_array._sizes.cache_clear()
         source = load_format("zarr" if name == "zip" else name).open(path, ANY)
         for index in range(source.num_episodes):
             Adjustments(image_size=4)(source.read(index), str(index))

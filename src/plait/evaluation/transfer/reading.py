@@ -87,12 +87,11 @@ def refusal_of(
         policy.predict(mask_modalities(told, (*masked, LANGUAGE)))
     except RefusedError as error:
         raise PlaitError(f"{policy.name} cannot act in the environment: {error}") from error
-    for sentence in _every_word(sentences):
-        observation = _observation(policy, look, [sentence])
-        try:
-            policy.predict(mask_modalities(observation, masked))
-        except RefusedError as error:
-            return without_known_names(str(error))
+    observation = _observation(policy, look, _every_word(sentences))
+    try:
+        policy.predict(mask_modalities(observation, masked))
+    except RefusedError as error:
+        return without_known_names(str(error))
     return ""
 
 

@@ -4,7 +4,8 @@
 
 DATASET is a LeRobot dataset of real episodes; some of them are written anew as h264 with a key
 frame every second frame, as LeRobot records, and both sides read these very files: a frame of every
-camera, the state, a chunk of actions with its padding, and the instruction, in batches of 32.
+camera, the state, a chunk of actions with its padding, and the instruction, in batches of 32. Plait
+keeps frames in each of its ways: `raw` and `jpeg` are caches, `direct` is none.
 LeRobot runs in its own environment (`make interop` makes one) with no worker and with two; the
 better of the two in a round is what it is compared to. Rounds alternate, so that what else the
 machine does falls on both.
@@ -23,12 +24,13 @@ import torch
 
 from plait.data.dataset import Demonstrations
 from plait.data.episode import EpisodeData
+from plait.data.frames.storage import DIRECT, JPEG, RAW, FrameStorage
 from plait.data.lerobot.writer import LeRobotWriter
 from plait.results import describe_machine
 
 BATCH_SIZE, HORIZON = 32, 16
 WORKERS = (0, 2)
-PLAIT_BATCHES = 400
+NUM_BATCHES = {RAW: 400, JPEG: 60, DIRECT: 20}
 LEROBOT_SIDE = Path(__file__).with_name("lerobot_loader.py")
 
 
@@ -50,7 +52,9 @@ def write_anew(source: Path, num_episodes: int, root: Path) -> None:
 
 def plait_side(data: Demonstrations, rng: np.random.Generator) -> float:
     """Gather shuffled batches and return samples a second."""
-    steps = rng.permutation(np.tile(np.arange(data.num_steps), 2))[: PLAIT_BATCHES * BATCH_SIZE]
+    count = NUM_BATCHES[data.storage] * BATCH_SIZE
+    epochs = -(-count // data.num_steps)
+    steps = np.concatenate([rng.permutation(data.num_steps) for _ in range(epochs)])[:count]
     start = time.perf_counter()
     for first in range(0, len(steps), BATCH_SIZE):
         data.gather(steps[first : first + BATCH_SIZE])
@@ -107,13 +111,15 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         root = Path(folder) / "episodes"
         write_anew(options.dataset, options.episodes, root)
-        start = time.perf_counter()
-        data = Demonstrations.open(root, action_horizon=HORIZON)
-        building = time.perf_counter() - start
-        height, width_px = data.frames(data.cameras[0]).shape[2:]
+        plait = {}
+        for kind in NUM_BATCHES:
+            start = time.perf_counter()
+            storage = FrameStorage(kind)
+            data = Demonstrations.open(root, action_horizon=HORIZON, storage=storage)
+            plait[kind] = data
+            print(f"{kind}: opened the first time in {time.perf_counter() - start:.1f} s")
         print(
-            f"{data.num_episodes} episodes, {data.num_steps} steps, {len(data.cameras)} camera(s) "
-            f"of {height}×{width_px}; cache built in {building:.1f} s"
+            f"{data.num_episodes} episodes, {data.num_steps} steps, {len(data.cameras)} camera(s)"
         )
         lerobot = {number: LeRobotSide(options.lerobot, root, number) for number in WORKERS}
         sides: dict[str, Callable[[], float]] = {
@@ -122,7 +128,8 @@ def main() -> None:
             )
             for number, side in lerobot.items()
         }
-        sides["Plait, cache, batched gather"] = lambda: plait_side(data, rng)
+        for kind, data in plait.items():
+            sides[f"Plait, {kind}"] = lambda data=data: plait_side(data, rng)
         rates = [{name: run() for name, run in sides.items()} for _ in range(options.rounds)]
         for side in lerobot.values():
             side.close()

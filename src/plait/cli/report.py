@@ -10,15 +10,15 @@ from plait.cli.options import to_stderr
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Write the report of a finished comparison again."""
+    """Write the page again that a command made of its results."""
 
     folder: Positional[Path] = Path("outputs/compare")
-    """Folder of the comparison."""
+    """Folder that the command wrote."""
 
     def run(self) -> None:
         """Read results.json and write report.html beside it."""
         from plait.compare.sweep import REPORT_FILE, RESULTS_FILE
-        from plait.report import write_report
+        from plait.report.any import write_any_report
 
-        path = write_report(self.folder / RESULTS_FILE, self.folder / REPORT_FILE)
+        path = write_any_report(self.folder / RESULTS_FILE, self.folder / REPORT_FILE)
         to_stderr(f"report: {path}")

@@ -187,6 +187,13 @@ def test_a_policy_without_a_record_is_refused(tmp_path, capsys):
     gone = save_training(tmp_path / "moved", tmp_path / "no demonstrations")
     assert "nothing says what" in refused(capsys, out, gone)
     assert "name the policy in it" in refused(capsys, out, tmp_path / "moved")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "plan.json").write_text("{}")
+    assert "holds no finished comparison" in refused(capsys, out, tmp_path / "begun")
+    (tmp_path / "begun" / "results.json").write_text('{"schema_version": 1, "policy": "p"}')
+    line = refused(capsys, out, tmp_path / "begun")
+    assert "no comparison in an environment" in line
+    assert "can be named one by one" in line
     assert "expected a comparison or a saved policy" in refused(capsys, out, tmp_path / "nowhere")
 
 

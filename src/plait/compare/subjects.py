@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plait.compare.arm import RESULT_FILE
+from plait.compare.plan import PLAN_FILE
 from plait.compare.settings import CONTROLS
 from plait.compare.sweep import RESULTS_FILE
 from plait.config import RunConfig, from_dict
 from plait.data.lerobot.format import INFO_FILE
 from plait.data.lerobot.reader import LeRobotReader
-from plait.errors import CheckpointError, DataError, OptionError, PlaitError
+from plait.errors import CheckpointError, DataError, OptionError, PlaitError, without_known_names
 from plait.evaluation.stress.policies import is_own
 from plait.evaluation.transfer.challenges import Shown, guess_env, shown_by
 from plait.results import Comparison, RunResult, load_result
@@ -107,7 +108,10 @@ def _of_comparison(folder: Path) -> Record:
         comparison = load_result(folder / RESULTS_FILE, Comparison)
     except DataError as error:
         raise DataError(
-            folder, f"no comparison in an environment ({error})", "the folder of one", SINGLY
+            folder,
+            f"no comparison in an environment ({without_known_names(str(error))})",
+            "the folder of one",
+            SINGLY,
         ) from error
     subjects = []
     for run in comparison.runs:
@@ -124,6 +128,11 @@ def _of_policy(source: str, names: dict[str, str]) -> Record:
     folder = Path(source)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; expected a comparison or a saved policy")
+    if (folder / PLAN_FILE).exists():
+        raise CheckpointError(
+            f"{folder} holds no finished comparison ({RESULTS_FILE} is missing); run the same "
+            "plait compare again to finish it"
+        )
     if (folder / POLICY_FOLDER).is_dir():
         raise CheckpointError(
             f"{folder} is the folder of a training; name the policy in it: {folder / POLICY_FOLDER}"

@@ -5,8 +5,9 @@
 `--count` mutants of one small dataset a format. A mutant has bits flipped, bytes overwritten, cut
 out or repeated, files exchanged or lost, metadata or arrays replaced by what does not belong there;
 records of RLDS get right checksums again, so that what is in them is read. Processes may take 4 GiB
-more than they begin with; a mutant that takes 20 s ends one. A crash is one of a library in C:
-`plait convert` reads such formats in processes of their own, and reports it.
+more than they begin with; a mutant that takes 20 s ends one. Crashes are those of libraries in C,
+their endless loops included: `plait convert` reads such formats in processes of their own, and
+reports either.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python fuzz_converters_fakes.py FOLDER FORMAT COUNT SEED START
 
 As fuzz_fakes.py, which says what is written. `run` starts one process after another: a library in C
-may crash on a damaged file, which `plait convert` survives, so that a crash counts as a refusal
-where the format is read in a process of its own.
+may crash or never end on a damaged file, which `plait convert` survives, so that this counts as a
+refusal where the format is read in a process of its own.
 """
 
 import io
@@ -200,8 +200,9 @@ def run(folder, name, count, seed):
         if done.returncode == 0:
             break
         last = (folder / "last.txt").read_text() if (folder / "last.txt").exists() else "0: start"
-        # faulthandler's own exit is a hang; a signal is a crash, which only C code brings about.
-        if done.returncode < 0 and name not in ("rlds", LEROBOT):
+        # Only libraries in C crash, by a signal, or hang, which faulthandler ends.
+        is_hang = done.stderr.startswith("Timeout")
+        if (done.returncode < 0 or is_hang) and name not in ("rlds", LEROBOT):
             total["crashes"] += 1
         else:
             total["errors"].append(f"{last}: exit code {done.returncode}\n{done.stderr}")

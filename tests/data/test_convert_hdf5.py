@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import time
 
 import h5py
 import numpy as np
@@ -270,6 +271,23 @@ def test_a_crash_of_the_library_is_one_sentence(tmp_path):
     with pytest.raises(DataError, match=r"lift.hdf5: the library that reads it crashed \(exit"):
         convert(conversion, num_workers=1)
     assert not (tmp_path / "set").exists()
+
+
+class Endless(RobomimicSource):
+    """As a file that keeps the library busy for ever: the fuzz found some."""
+
+    @classmethod
+    def open(cls, path, selection):
+        while True:
+            time.sleep(len(str(path)) + len(str(selection)))
+
+
+def test_a_library_that_never_ends_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("plait.data.convert.run.MAX_OPENING_S", 0.5)
+    path = write_robomimic(tmp_path / "lift.hdf5")
+    conversion = Conversion(path=path, root=tmp_path / "set", format=f"{__name__}:Endless")
+    with pytest.raises(DataError, match=r"lift.hdf5: the library .* does not come to an end \(no"):
+        convert(conversion)
 
 
 def test_a_missing_library_is_named_with_its_extra(tmp_path, monkeypatch):

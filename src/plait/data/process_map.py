@@ -28,6 +28,13 @@ class WorkerDiedError(PlaitError):
         )
 
 
+class WorkersSilentError(PlaitError):
+    """Worker processes of which none has answered for longer than may be."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no worker process has answered for {seconds:g} s; all were stopped")
+
+
 @dataclass(frozen=True)
 class _Failure:
     """An error as text: exceptions with their own constructors do not survive pickling."""
@@ -37,7 +44,10 @@ class _Failure:
 
 
 def process_map(
-    function: Callable[[Item], Made], items: Sequence[Item], num_workers: int
+    function: Callable[[Item], Made],
+    items: Sequence[Item],
+    num_workers: int,
+    max_silence_s: float | None = None,
 ) -> Iterator[Made]:
     """Yield results as they come, not in order; leaving the loop stops the processes at once.
 
@@ -45,9 +55,11 @@ def process_map(
         function: What to apply; picklable.
         items: To what.
         num_workers: Processes.
+        max_silence_s: Seconds to wait for the next result; without end where None.
 
     Raises:
         PlaitError: The function's own.
+        WorkersSilentError: If there is no result for that long.
         WorkerDiedError: If a process died.
         RuntimeError: With the traceback of any other error of the function.
     """
@@ -67,7 +79,9 @@ def process_map(
             _send(ours, waiting.pop())
         busy = set(workers)
         while busy:
-            ready = wait(list(busy))
+            ready = wait(list(busy), max_silence_s)
+            if not ready and max_silence_s is not None:
+                raise WorkersSilentError(max_silence_s)
             for connection in [worker for worker in workers if worker in ready]:
                 yield _receive(connection, workers[connection])
                 if waiting:

@@ -24,6 +24,8 @@ from plait.errors import DataError, OptionError, OutputError
 
 SETTINGS_FILE = "recording.json"
 MAX_SHARD_SIZE = 40
+# For a shard whose process may never end; ten times what a large one takes.
+MAX_SILENCE_S = 600.0
 # Small recordings are divided too, so that every worker has something to do.
 MIN_SHARDS = 16
 # An expert that fails more often than this is broken, and no number of seeds will do.
@@ -48,7 +50,7 @@ class Recording:
         num_seeds: How many seeds there are; as many as are needed where None.
         max_shard_size: Most seeds in a shard; a worker holds the images of one in memory.
         is_isolated: Whether episodes are made in processes of their own even with one worker,
-            because making one may end its process.
+            because making one may end its process, or never end.
     """
 
     make_episode: MakeEpisode
@@ -169,7 +171,9 @@ def _make_enough_shards(recording: Recording, num_workers: int, show: Callable[[
         missing = [index for index, count in found.items() if count is None]
         maker = _ShardMaker(recording)
         parallel = recording.is_isolated or (num_workers > 1 and len(missing) > 1)
-        for count in process_map(maker, missing, num_workers) if parallel else map(maker, missing):
+        limit = MAX_SILENCE_S if recording.is_isolated else None
+        made = process_map(maker, missing, num_workers, limit) if parallel else map(maker, missing)
+        for count in made:
             done += count
             show(done)
         counts = [count_episodes(recording.shard_path(i)) or 0 for i in range(num_shards)]

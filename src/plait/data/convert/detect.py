@@ -14,6 +14,7 @@ from plait.errors import DataError, UnknownNameError
 
 # Not a file in `formats/`: its episodes are copied, not read.
 LEROBOT = "lerobot"
+MAX_DETECTING_S = 60.0
 
 
 def known_formats() -> list[str]:
@@ -50,7 +51,7 @@ def detect(path: Path) -> str:
         return "zarr"
     if path.suffix in SUFFIXES or any(file.suffix in SUFFIXES for file in path.glob("*")):
         # In a process of its own: the library may crash on what is no HDF5 file.
-        return next(process_map(_hdf5_format, [path], 1))
+        return next(process_map(_hdf5_format, [path], 1, MAX_DETECTING_S))
     raise DataError(path, "no format that is known", known, "Name the format with --format")
 
 

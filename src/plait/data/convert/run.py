@@ -14,7 +14,7 @@ from plait.data.convert.detect import LEROBOT, detect, load_format
 from plait.data.convert.upgrade import open_v2, upgrade
 from plait.data.episode import EpisodeData
 from plait.data.files import reason, refuse_existing
-from plait.data.process_map import WorkerDiedError, process_map
+from plait.data.process_map import WorkerDiedError, WorkersSilentError, process_map
 from plait.data.record import MAX_SHARD_SIZE, Recording, record
 from plait.errors import (
     DataError,
@@ -27,6 +27,8 @@ from plait.errors import (
 # Images of one shard, uncompressed, that a worker may hold.
 SHARD_BYTES = 512 << 20
 STORAGES = ("image", "video")
+# To open a source and read one episode; damaged HDF5 files can keep their library busy for ever.
+MAX_OPENING_S = 180.0
 FINGERPRINT_BYTES = 1 << 16
 USUAL_FPS = "Bridge 5, RT-1 3, DROID 15, LIBERO and robomimic 20, ALOHA 50"
 
@@ -191,7 +193,7 @@ def _open(conversion: Conversion, name: str) -> Opened:
     opener = _Opener(name, conversion.selection)
     with _crashes_of(conversion.path, is_isolated=is_isolated):
         if is_isolated:
-            return next(process_map(opener, [conversion.path], 1))
+            return next(process_map(opener, [conversion.path], 1, MAX_OPENING_S))
         return opener(conversion.path)
 
 
@@ -238,6 +240,9 @@ def _crashes_of(path: Path, *, is_isolated: bool) -> Iterator[None]:
     """Say which source made a process die, where the library that reads it is the likely cause."""
     try:
         yield
+    except WorkersSilentError as error:
+        found = f"the library that reads it does not come to an end ({error})"
+        raise DataError(path, found, "an undamaged file", COPY_AGAIN) from error
     except WorkerDiedError as error:
         if not is_isolated or error.exit_code == -9:
             raise

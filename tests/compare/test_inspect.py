@@ -91,6 +91,11 @@ def make_measures(*, accuracy=0.5, gain=0.0, without=0.3, counts=None, reason=""
         (make_measures(without=0.97), "can_ignore", "images and state alone explain 97.0%"),
         (make_measures(), "not_judged", "gives the instruction away in 50.0%"),
         (
+            make_measures(accuracy=0.79, gain=0.3),
+            "not_judged",
+            "too few to tell whether that is nearly always",
+        ),
+        (
             make_measures(reason="only 3 of 100 episodes have ..."),
             "not_judged",
             "because only 3 of 100 episodes",

@@ -45,6 +45,8 @@ def judge_shortcuts(measures: ShortcutMeasures) -> Verdict:
     if best.accuracy.low >= DETERMINED:
         return Verdict(kind=CAN_IGNORE, sentence=CAN + _told(best, measures))
     helpful = _helpful(measures)
+    if helpful and best.accuracy.high >= DETERMINED:
+        return Verdict(kind=NOT_JUDGED, sentence=UNKNOWN + _two_ways(helpful, best, measures))
     if helpful:
         sentence = f"{CANNOT}{_gain(helpful)}, and {_probe(best)}."
         return Verdict(kind=CANNOT_IGNORE, sentence=sentence)
@@ -99,6 +101,16 @@ def _gain(helpful: tuple[str, Estimate]) -> str:
 
 def _probe(best: InstructionProbe) -> str:
     return f"the {best.source} gives it away in only {_shares(best.accuracy)} of the episodes"
+
+
+def _two_ways(
+    helpful: tuple[str, Estimate], best: InstructionProbe, measures: ShortcutMeasures
+) -> str:
+    return (
+        f"{_gain(helpful)}, yet the {best.source} gives it away in {_shares(best.accuracy)} of "
+        f"{measures.prediction.num_test_episodes} held-out episodes, too few to tell whether that "
+        "is nearly always."
+    )
 
 
 def _neither(best: InstructionProbe, measures: ShortcutMeasures) -> str:

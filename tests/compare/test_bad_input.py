@@ -130,7 +130,8 @@ def test_truncated_dataset(capsys, tmp_path):
 def test_demonstrations_of_another_robot(capsys, tmp_path):
     root = write_dataset(tmp_path / "data", action_dim=6)
     out = str(tmp_path / "out")
-    line = refused(capsys, "compare", "--data", str(root), "--cameras", "base", "--out", out)
+    given = ["--env", "tabletop/touch", "--cameras", "base", "--out", out]
+    line = refused(capsys, "compare", "--data", str(root), *given)
     assert "(state, action) of the demonstrations has shape (8, 6), but (8, 7) was expected" in line
     assert "--env" in line
 
@@ -172,7 +173,9 @@ def test_folder_that_holds_another_comparison(capsys, tmp_path):
     wanted = {"env": "tabletop/pick"}
     (out / "plan.json").write_text(json.dumps({"wanted": wanted, "num_steps": 7}))
     line = refused(
-        capsys, "compare", "--data", str(data), "--cameras", "base", "--out", str(out), *SMALL
+        capsys,
+        *("compare", "--data", str(data), "--env", "tabletop/touch", "--cameras", "base"),
+        *("--out", str(out), *SMALL),
     )
     assert "holds another comparison" in line
     assert "env was 'tabletop/pick', is 'tabletop/touch'" in line

@@ -13,7 +13,7 @@ from plait.report.open_loop import write_open_loop_report
 from plait.report.page import write_report
 from plait.report.stress import write_stress_report
 from plait.report.transfer import write_transfer_report
-from plait.results import Comparison
+from plait.results import SCHEMA_VERSION, Comparison
 from plait.results.alignment import AlignmentResult
 from plait.results.inspection import InspectionResult
 from plait.results.open_loop import OpenLoopComparison
@@ -54,7 +54,7 @@ def _writer(results_file: Path) -> Writer:
         data = json.loads(results_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return write_report
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
         return write_report
     for kind, writer in WRITERS.items():
         if _required(kind) <= data.keys() <= {field.name for field in dataclasses.fields(kind)}:

@@ -152,6 +152,15 @@ def test_the_table_has_every_arm_in_groups():
     assert [name for name in names if name in arms] == arms
 
 
+def test_a_narrow_terminal_gets_whole_names_and_no_costs():
+    console = Console(file=io.StringIO(), width=60)
+    console.print(error_table(made()))
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    assert "instruction" in shown
+    assert "latency" not in shown
+
+
 def write_run(folder):
     run = OpenLoopRun(
         arm="film",

@@ -106,7 +106,9 @@ def _against_baselines(comparison: OpenLoopComparison, best: OpenLoopArm) -> lis
             )
         elif pair.first == best.arm:
             less = 1 - best.error.value / baseline.error.value
-            sentences.append(f"Its error is {text.percent(less)} smaller than that of {name}.")
+            sentences.append(
+                f"The error of {best.arm} is {text.percent(less)} smaller than that of {name}."
+            )
         else:
             sentences.append(
                 f"{name} has a smaller error than every strategy: the state alone says more than "

@@ -25,8 +25,8 @@ def rows(heading):
 def test_every_result_file_that_is_named_is_there_and_none_is_unnamed():
     named = set(re.findall(r"\]: (results/\S+)", PAGE))
     assert {DOCS / name for name in named} == set(RESULTS.glob("*.json"))
-    used = set(re.findall(r"\[(\w+)\](?!:)", PAGE))
-    assert set(re.findall(r"^\[(\w+)\]:", PAGE, flags=re.MULTILINE)) <= used
+    used = set(re.findall(r"\[([\w-]+)\](?!:)", PAGE))
+    assert set(re.findall(r"^\[([\w-]+)\]:", PAGE, flags=re.MULTILINE)) <= used
 
 
 def test_no_path_of_a_machine_is_published():

@@ -98,6 +98,43 @@ def name_labels(
     return labels
 
 
+def dot_with_interval(
+    value: float,
+    low: float,
+    high: float,
+    row: float,
+    colour: str,
+    hover: str,
+    *,
+    is_open: bool = False,
+    is_small: bool = False,
+) -> Json:
+    """Draw a value and its interval in a row; open where something was hidden or not seen."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [value],
+        "y": [row],
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [high - value],
+            "arrayminus": [value - low],
+            "thickness": 1.5 if is_small else 3,
+            "width": 0,
+            "color": colour,
+        },
+        "marker": {
+            "color": SURFACE if is_open else colour,
+            "symbol": "circle",
+            "size": 8 if is_small else 11,
+            "line": {"color": colour, "width": 2},
+        },
+        "hovertext": [hover],
+        "hoverinfo": "text",
+    }
+
+
 def share_axis() -> Json:
     """Return an axis from 0 to 100 %."""
     return plain_axis(range=[-0.012, 1.012], tickformat=".0%", dtick=0.25)

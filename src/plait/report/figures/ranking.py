@@ -8,12 +8,12 @@ from plait.report.figures.base import (
     INK,
     MUTED,
     ROOMY_MARGIN_PX,
-    SURFACE,
     TIGHT_MARGIN_PX,
     Figure,
     Json,
     chance_label,
     chance_line,
+    dot_with_interval,
     layout_of,
     name_axis,
     name_labels,
@@ -76,33 +76,15 @@ def _interval(
     arm: ArmSummary, rate: Rate, row: float, style: ArmStyle, *, is_holdout: bool
 ) -> Json:
     what = "unseen combinations" if is_holdout else "success"
-    is_open = is_holdout or arm.control is not None
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [rate.rate],
-        "y": [row],
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [rate.high - rate.rate],
-            "arrayminus": [rate.rate - rate.low],
-            "thickness": 1.5 if is_holdout else 3,
-            "width": 0,
-            "color": style.colour,
-        },
-        "marker": {
-            "color": SURFACE if is_open else style.colour,
-            "symbol": "circle",
-            "size": 8 if is_holdout else 11,
-            "line": {"color": style.colour, "width": 2},
-        },
-        "hovertext": [
-            f"<b>{plotly_text(arm.arm)}</b><br>{what} {text.rate_with_interval(rate)}"
-            f"<br>{rate.successes} of {rate.trials} episodes"
-        ],
-        "hoverinfo": "text",
-    }
+    return dot_with_interval(
+        *(rate.rate, rate.low, rate.high),
+        row,
+        style.colour,
+        f"<b>{plotly_text(arm.arm)}</b><br>{what} {text.rate_with_interval(rate)}"
+        f"<br>{rate.successes} of {rate.trials} episodes",
+        is_open=is_holdout or arm.control is not None,
+        is_small=is_holdout,
+    )
 
 
 def _seed_ticks(arm: ArmSummary, row: float, style: ArmStyle) -> Json:

@@ -6,10 +6,10 @@ from plait.report.figures.base import (
     INK,
     MUTED,
     ROOMY_MARGIN_PX,
-    SURFACE,
     TIGHT_MARGIN_PX,
     Figure,
     Json,
+    dot_with_interval,
     layout_of,
     name_axis,
     name_labels,
@@ -76,30 +76,14 @@ def error_figure(comparison: OpenLoopComparison) -> Figure:
 
 
 def _dot(arm: OpenLoopArm, row: float, style: ArmStyle) -> Json:
-    error, is_open = arm.error, arm.kind != STRATEGY
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [error.value],
-        "y": [row],
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [error.high - error.value],
-            "arrayminus": [error.value - error.low],
-            "thickness": 3,
-            "width": 0,
-            "color": style.colour,
-        },
-        "marker": {
-            "color": SURFACE if is_open else style.colour,
-            "symbol": "circle",
-            "size": 11,
-            "line": {"color": style.colour, "width": 2},
-        },
-        "hovertext": [f"<b>{plotly_text(arm.arm)}</b><br>{error_text(error)}"],
-        "hoverinfo": "text",
-    }
+    error = arm.error
+    return dot_with_interval(
+        *(error.value, error.low, error.high),
+        row,
+        style.colour,
+        f"<b>{plotly_text(arm.arm)}</b><br>{error_text(error)}",
+        is_open=arm.kind != STRATEGY,
+    )
 
 
 def _seeds(arm: OpenLoopArm, row: float, style: ArmStyle) -> Json:

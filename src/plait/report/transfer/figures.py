@@ -7,12 +7,12 @@ from plait.report import text
 from plait.report.figures.base import (
     MUTED,
     ROOMY_MARGIN_PX,
-    SURFACE,
     TIGHT_MARGIN_PX,
     Figure,
     Json,
     chance_label,
     chance_line,
+    dot_with_interval,
     layout_of,
     name_axis,
     name_labels,
@@ -117,33 +117,16 @@ def _dot(
 ) -> Json:
     rate = score.success
     assert rate is not None
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [rate.rate],
-        "y": [row],
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [rate.high - rate.rate],
-            "arrayminus": [rate.rate - rate.low],
-            "thickness": 1.5 if is_hollow else 3,
-            "width": 0,
-            "color": style.colour,
-        },
-        "marker": {
-            "color": SURFACE if is_hollow else style.colour,
-            "symbol": "circle",
-            "size": 9 if is_hollow else 11,
-            "line": {"color": style.colour, "width": 2},
-        },
-        "hovertext": [
-            f"<b>{plotly_text(arm.arm)}</b><br>{suite(score.challenge)} "
-            f"({LABELS[score.challenge.relation]}): {text.rate_with_interval(rate)}"
-            f"<br>{rate.successes} of {rate.trials} episodes"
-        ],
-        "hoverinfo": "text",
-    }
+    return dot_with_interval(
+        *(rate.rate, rate.low, rate.high),
+        row,
+        style.colour,
+        f"<b>{plotly_text(arm.arm)}</b><br>{suite(score.challenge)} "
+        f"({LABELS[score.challenge.relation]}): {text.rate_with_interval(rate)}"
+        f"<br>{rate.successes} of {rate.trials} episodes",
+        is_open=is_hollow,
+        is_small=is_hollow,
+    )
 
 
 def _numbers(

@@ -92,8 +92,10 @@ class ModelFolder:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError) as error:
+            inner = folder / self.kind
+            hint = f"; did you mean {inner}?" if (inner / self.config_file).exists() else ""
             raise CheckpointError(
-                f"{path}: no such file; expected the folder of a saved {self.kind}"
+                f"{path}: no such file; expected the folder of a saved {self.kind}{hint}"
             ) from error
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{path}: not valid JSON ({error})") from error

@@ -219,3 +219,17 @@ def test_a_strategy_of_ones_own_that_is_none(capsys, tmp_path, monkeypatch):
     assert "cannot import 'no_such_file'" in line
     line = refused(capsys, "compare", "--fusion", ":Mine", "--out", str(tmp_path / "o"))
     assert "module:Class" in line
+
+
+def test_a_recording_of_another_format_is_sent_to_convert(capsys, tmp_path):
+    (tmp_path / "rlds").mkdir()
+    (tmp_path / "rlds" / "set-train.tfrecord-00000-of-00001").write_bytes(b"")
+    arguments = ("--data", str(tmp_path / "rlds"), "--out", str(tmp_path / "out"))
+    assert "plait convert" in refused(capsys, "train", *arguments)
+
+
+def test_the_folder_of_a_training_leads_to_its_policy(capsys, tmp_path):
+    root, out = write_dataset(tmp_path / "data"), tmp_path / "out"
+    assert main(["train", "--data", str(root), "--steps", "2", "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert f"did you mean {out / 'policy'}?" in refused(capsys, "evaluate", str(out))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from plait.action_spec import ActionSpec
 from plait.compare.settings import Arm, CompareSettings, run_config
 from plait.compare.training_options import differences, names_of, read_training
 from plait.config import Component, PolicyConfig, RobustConfig, to_json
@@ -38,6 +39,10 @@ def name(training, base=PLAIN):
         (trained(policy={"vision": Component(name="vit")}), "vision vit in place of conv"),
         (trained(num_steps=9), "steps 9 in place of 2200"),
         (replace(PLAIN, init="towers"), "init towers in place of none"),
+        (
+            trained(policy={"actions": ActionSpec(mode="relative", clip=True)}),
+            "actions mode relative in place of absolute and actions clip True in place of False",
+        ),
     ],
 )
 def test_each_difference_is_named(training, expected):

@@ -116,6 +116,12 @@ def test_no_winner_is_named_where_the_scenes_do_not_tell():
     )
 
 
+def test_an_option_whose_whole_interval_is_below_zero_hurts():
+    worse = option("dropout", 0.85, 0.4, 0.7)
+    only = comparison(verdict("corrupted", "dropout", is_better=False), options=(THIS, worse))
+    assert sentences(only)[1].startswith("The one training option compared, “dropout”, hurts over")
+
+
 def test_on_demonstrations_it_is_skill():
     found = replace(comparison(verdict("corrupted", "corruptions")), loop="open")
     (sentence,) = [each for each in sentences(found) if "training options compared" in each]

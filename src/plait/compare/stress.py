@@ -56,6 +56,7 @@ REPORT_FILE = "report.html"
 DEFAULT_EXECUTION_HORIZON = 2
 # With fewer scenes an interval is so wide that little can be told.
 FEW_SCENES = 30
+FEW_EPISODES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,6 +261,11 @@ class Plan:
             notes.append(
                 f"Only {counted(self.options.num_episodes, 'scene')} a condition: the intervals "
                 "are wide, and small changes mean nothing."
+            )
+        if self.held is not None and len(self.held.units) < FEW_EPISODES:
+            notes.append(
+                f"Only {counted(len(self.held.units), 'held-out episode')}: intervals over so few "
+                "say little, and are too narrow."
             )
         if len(self.plain_policy.cameras) == 1:
             notes.append("The policy has one camera: without it, vision is missing as a whole.")

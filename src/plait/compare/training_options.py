@@ -102,7 +102,9 @@ def names_of(groups: Sequence[Sequence[Difference]]) -> list[str]:
 def _plain_difference(name: str, value: Any, before: Any) -> Difference:
     _, _, last = name.rpartition(".")
     words = last.removeprefix("num_").replace("_", " ")
-    if name == "data.path":
+    if dataclasses.is_dataclass(value) and type(value) is type(before) and not _is_part(value):
+        text = " and ".join(_fields_that_differ(words, value, before))
+    elif name == "data.path":
         text = f"trained on {value} in place of {before}"
     elif isinstance(value, Component):
         text = _component_difference(value, before)
@@ -110,6 +112,23 @@ def _plain_difference(name: str, value: Any, before: Any) -> Difference:
     else:
         text = f"{words} {_written(value)} in place of {_written(before)}"
     return Difference(text, text)
+
+
+def _is_part(value: Any) -> bool:
+    return isinstance(value, Component)
+
+
+def _fields_that_differ(words: str, value: Any, before: Any) -> list[str]:
+    """Name what differs within a setting of several fields, e.g. how actions are written."""
+    pairs = {
+        item.name: (getattr(value, item.name), getattr(before, item.name))
+        for item in dataclasses.fields(value)
+    }
+    return [
+        f"{words} {name.replace('_', ' ')} {_written(now)} in place of {_written(then)}"
+        for name, (now, then) in pairs.items()
+        if now != then
+    ]
 
 
 def _written(value: Any) -> str:

@@ -193,8 +193,9 @@ class Plan:
         for (subject, challenge), refusal in self.refusals.items():
             if challenge.relation == TRAINED and refusal:
                 raise OptionError(
-                    f"{subject.policy} does not read what it is told in {challenge.env}, so it was "
-                    f"not trained on it: {refusal}"
+                    f"{subject.policy} does not read all that it is told in {challenge.env}: "
+                    f"{refusal}. It was trained on something else, or on too few demonstrations "
+                    "to meet every word; --unknown-words mask leaves such words out"
                 )
         for challenge in self.challenges:
             reasons = self.strategy_refusals(challenge)

@@ -23,6 +23,10 @@ MAX_COUNT = 2**53
 NUMBER_FORMAT = re.compile(r"0?[0-9]{0,2}d?")
 
 
+# What RLDS, HDF5 and Zarr recordings look like from outside.
+CONVERTIBLE = ("*.tfrecord*", "*/*.tfrecord*", "*.hdf5", "*.h5", "*.zarr*", ".zgroup")
+
+
 def read_info(root: Path) -> dict[str, Any]:
     """Read `meta/info.json` and check that it is of a dataset that can be read.
 
@@ -35,6 +39,8 @@ def read_info(root: Path) -> dict[str, Any]:
     todo = "Its recording was interrupted: run it again" if is_unfinished else ""
     if not root.is_dir():
         raise DataError(root, "no such folder", A_DATASET, todo)
+    if not is_unfinished and any(any(root.glob(pattern)) for pattern in CONVERTIBLE):
+        todo = "It may be of a format that plait convert reads"
     info = read_object(path, A_DATASET, todo)
     version = info.get("codebase_version", "none")
     if not isinstance(version, str) or not version.startswith(("v2.", "v3.")):

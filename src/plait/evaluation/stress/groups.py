@@ -136,8 +136,8 @@ def _on_phases(clean: Cell, groups: Sequence[Group]) -> str:
     sentences = []
     if not closes.all():
         sentences.append(
-            f"The gripper never closes in {int((~closes).sum())} of {len(closes)} held-out "
-            "episodes; these are divided into thirds."
+            f"No gripper is seen to close in {int((~closes).sum())} of {len(closes)} held-out "
+            "episodes (or none is recognised); these are divided into thirds."
         )
     few = [group.name for group in groups if len(group.units) < FEWEST_UNITS]
     if few:

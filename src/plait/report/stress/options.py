@@ -57,6 +57,8 @@ def _judged(verdict: Verdict, found: OptionComparison, price: str) -> str:
     over, gain = _over(verdict, found), f"{_change(effect)} of {MEASURES[found.loop]}"
     if others == 1:
         helps = "helps" if verdict.is_better else "is not shown to help"
+        if effect.high < 0:
+            helps = "hurts"
         start = f"the one training option compared, “{best.name}”, {helps} {over}"
         return f"{start}: {gain}{price}."
     of = f"of {text.counted(others, 'training option')} compared"

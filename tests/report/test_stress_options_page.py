@@ -117,7 +117,7 @@ def test_no_winner_is_named_where_the_scenes_do_not_tell():
 
 
 def test_an_option_whose_whole_interval_is_below_zero_hurts():
-    worse = option("dropout", 0.85, 0.4, 0.7)
+    worse = option("dropout", 0.85, 0.4, 0.7, changes=("dropout of modalities 0.1",))
     only = comparison(verdict("corrupted", "dropout", is_better=False), options=(THIS, worse))
     assert sentences(only)[1].startswith("The one training option compared, “dropout”, hurts over")
 

@@ -130,7 +130,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_call_ends_with_the_same_numbers(
         assert [p.train_loss for p in first.curve] == [p.train_loss for p in second.curve]
 
 
-def wait_until(is_true, seconds=60.0):
+def wait_until(is_true, seconds=240.0):
     end = time.monotonic() + seconds
     while not is_true():
         assert time.monotonic() < end, "it did not happen in time"

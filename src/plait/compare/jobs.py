@@ -1,20 +1,82 @@
 """The runs of a comparison: which they are, where they go, and how they are shown while running."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from plait.compare.arm import ArmJob, PlayedJob, RetrievalJob
 from plait.compare.console import job_progress
 from plait.compare.plan import Plan
-from plait.compare.settings import Arm, objective_of
+from plait.compare.settings import CONTROLS, Arm, objective_of
 from plait.compare.towers import TowersJob
 from plait.compare.workers import JobUpdate, Report, run_jobs
 from plait.results import NO_INIT, RETRIEVAL
 
 RUNS_FOLDER = "runs"
 TOWERS_FOLDER = "towers"
+
+
+@runtime_checkable
+class _Job(Protocol):
+    """What can be run and shown on a bar."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def is_done(self) -> bool: ...
+
+    def __call__(self, report: Report) -> None: ...
+
+
+Run = TypeVar("Run", bound=_Job)
+
+
+def run_arms(
+    plan: Plan,
+    out: Path,
+    num_workers: int,
+    judged: Callable[[PlayedJob], Run],
+    ranked: Callable[[Sequence[Run]], Sequence[str]],
+) -> list[Run]:
+    """Run alignments, then every arm and training seed, then the controls of the best strategy.
+
+    Args:
+        plan: What is trained.
+        out: Folder of everything.
+        num_workers: Runs side by side.
+        judged: Makes of a training a run that is also evaluated.
+        ranked: Names the arms of finished runs, best first.
+
+    Returns:
+        All runs, the controls last.
+    """
+    settings = plan.settings
+    seeds = range(settings.seed, settings.seed + settings.num_seeds)
+    run_all(towers_jobs(plan, out, seeds), num_workers)
+    arms = settings.arms()
+
+    def run(chosen: Sequence[Arm]) -> list[Run]:
+        jobs = [judged(make_job(plan, out, arm, seed)) for seed in seeds for arm in chosen]
+        run_all(jobs, num_workers)
+        return jobs
+
+    jobs = run(arms)
+    if settings.has_controls:
+        # The controls are the best strategy's own network: a control of a poor one shows nothing.
+        best = _best(arms, ranked(jobs))
+        jobs += run([replace(best, control=control) for control in CONTROLS])
+    return jobs
+
+
+def _best(arms: Sequence[Arm], ranked: Sequence[str]) -> Arm:
+    """Return the first trained arm of those with the most data."""
+    most = max(arm.train_fraction for arm in arms)
+    candidates = [a for a in arms if a.fusion != RETRIEVAL and a.train_fraction == most]
+    by_name = {arm.name: arm for arm in candidates}
+    return next(by_name[name] for name in ranked if name in by_name)
 
 
 def make_job(plan: Plan, out: Path, arm: Arm, seed: int) -> PlayedJob:
@@ -49,19 +111,6 @@ def _towers_folder(out: Path, init: str, train_fraction: float, seed: int) -> Pa
         return Path(init)
     name = re.sub(r"[^\w.-]+", "-", f"{objective}-{train_fraction:g}")
     return out / TOWERS_FOLDER / name / f"seed-{seed}"
-
-
-@runtime_checkable
-class _Job(Protocol):
-    """What can be run and shown on a bar."""
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def is_done(self) -> bool: ...
-
-    def __call__(self, report: Report) -> None: ...
 
 
 def run_all(jobs: Sequence[_Job], num_workers: int) -> None:

@@ -14,10 +14,9 @@ from numpy import ndarray
 
 from plait.compare.arm import RESULT_FILE, PlayedJob
 from plait.compare.demonstrations import describe_dataset
-from plait.compare.jobs import make_job, run_all, towers_jobs
-from plait.compare.plan import Plan
+from plait.compare.jobs import run_arms
 from plait.compare.prepare import prepare
-from plait.compare.settings import CONTROLS, Arm, CompareSettings, data_config
+from plait.compare.settings import CompareSettings, data_config
 from plait.compare.workers import Report, worker_count
 from plait.config import DataConfig
 from plait.data.dataset import Demonstrations
@@ -30,7 +29,7 @@ from plait.evaluation.open_loop.errors import (
 )
 from plait.evaluation.open_loop.summary import summarise_open_loop
 from plait.report.open_loop import write_open_loop_report
-from plait.results import RETRIEVAL, describe_machine, load_result, save_result
+from plait.results import describe_machine, load_result, save_result
 from plait.results.open_loop import COPY_STATE, EpisodeError, OpenLoopComparison, OpenLoopRun
 from plait.training.batches import split_episodes, spread
 from plait.training.run import open_demonstrations
@@ -88,7 +87,7 @@ def compare_open_loop(
         name: episode_errors(chunks, recorded)
         for name, chunks in baseline_chunks(recorded, training, settings.seed).items()
     }
-    jobs = _train_all(plan, out, num_workers)
+    jobs = run_arms(plan, out, num_workers, OpenLoopJob, _ranked)
     arms, pairs = summarise_open_loop(_results(jobs), baselines)
     comparison = OpenLoopComparison(
         title=f"Plait: held-out action error on {plan.data_path.name}",
@@ -165,23 +164,6 @@ class OpenLoopJob:
         save_result(job.folder / RESULT_FILE, result)
 
 
-def _train_all(plan: Plan, out: Path, num_workers: int) -> list[OpenLoopJob]:
-    """Run every arm and seed, then the controls of the best strategy."""
-    settings = plan.settings
-    seeds = range(settings.seed, settings.seed + settings.num_seeds)
-    run_all(towers_jobs(plan, out, seeds), num_workers)
-    arms = settings.arms()
-    jobs = [OpenLoopJob(make_job(plan, out, arm, seed)) for seed in seeds for arm in arms]
-    run_all(jobs, num_workers)
-    if settings.has_controls:
-        best = _best(arms, _results(jobs))
-        masked = [replace(best, control=control) for control in CONTROLS]
-        controls = [OpenLoopJob(make_job(plan, out, arm, seed)) for seed in seeds for arm in masked]
-        run_all(controls, num_workers)
-        jobs += controls
-    return jobs
-
-
 def _held_out(
     data: Demonstrations, config: DataConfig
 ) -> tuple[Recorded, Int64[ndarray, " steps"]]:
@@ -192,13 +174,9 @@ def _held_out(
     return Recorded.of(data, steps, scale), data.steps_of(training)
 
 
-def _best(arms: Sequence[Arm], results: Sequence[OpenLoopRun]) -> Arm:
-    """Return the trained arm with the smallest error among those with the most data."""
-    most = max(arm.train_fraction for arm in arms)
-    candidates = [a for a in arms if a.fusion != RETRIEVAL and a.train_fraction == most]
-    by_name = {arm.name: arm for arm in candidates}
-    summaries, _ = summarise_open_loop(results, {})
-    return next(by_name[s.arm] for s in summaries if s.arm in by_name)
+def _ranked(jobs: Sequence[OpenLoopJob]) -> list[str]:
+    summaries, _ = summarise_open_loop(_results(jobs), {})
+    return [summary.arm for summary in summaries]
 
 
 def _results(jobs: Sequence[OpenLoopJob]) -> list[OpenLoopRun]:

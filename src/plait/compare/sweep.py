@@ -5,20 +5,19 @@ Everything can be resumed: the recording, each training, and every finished run.
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 from plait.compare.arm import RESULT_FILE, PlayedJob
 from plait.compare.demonstrations import describe_dataset
 from plait.compare.gallery import add_pictures
-from plait.compare.jobs import make_job, run_all, towers_jobs
+from plait.compare.jobs import run_arms
 from plait.compare.prepare import prepare
-from plait.compare.settings import CONTROLS, Arm, CompareSettings
+from plait.compare.settings import CompareSettings
 from plait.compare.workers import worker_count
 from plait.evaluation.statistics import compare_pairs, summarise_arms
 from plait.report import write_report
 from plait.results import (
-    RETRIEVAL,
     Comparison,
     RunResult,
     describe_machine,
@@ -61,18 +60,7 @@ def compare(
     env = settings.required_env
     num_workers = worker_count(num_workers)
     plan = prepare(settings, out, num_workers, budget_seconds)
-    seeds = range(settings.seed, settings.seed + settings.num_seeds)
-    run_all(towers_jobs(plan, out, seeds), num_workers)
-    arms = settings.arms()
-    jobs = [make_job(plan, out, arm, seed) for seed in seeds for arm in arms]
-    run_all(jobs, num_workers)
-    if settings.has_controls:
-        # The controls are the best strategy's own network: a control of a poor one shows nothing.
-        best = _best(arms, _results(jobs))
-        masked = [replace(best, control=control) for control in CONTROLS]
-        controls = [make_job(plan, out, arm, seed) for seed in seeds for arm in masked]
-        run_all(controls, num_workers)
-        jobs += controls
+    jobs = run_arms(plan, out, num_workers, lambda job: job, _ranked)
     results = add_pictures(jobs)
     comparison = Comparison(
         title=f"Plait: {_strategies(len(settings.fusions))} on {env}",
@@ -99,12 +87,8 @@ def _strategies(count: int) -> str:
     return "one fusion strategy" if count == 1 else f"{count} fusion strategies"
 
 
-def _best(arms: Sequence[Arm], results: Sequence[RunResult]) -> Arm:
-    """Return the trained arm with the highest success among those with the most data."""
-    most = max(arm.train_fraction for arm in arms)
-    candidates = [a for a in arms if a.fusion != RETRIEVAL and a.train_fraction == most]
-    by_name = {arm.name: arm for arm in candidates}
-    return next(by_name[s.arm] for s in summarise_arms(results) if s.arm in by_name)
+def _ranked(jobs: Sequence[PlayedJob]) -> list[str]:
+    return [summary.arm for summary in summarise_arms(_results(jobs))]
 
 
 def _results(jobs: Sequence[PlayedJob]) -> list[RunResult]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from plait.report import text
 from plait.report.figures.base import INK, MUTED, Figure, Json, layout_of, plain_axis
 from plait.report.markup import plotly_text
+from plait.report.stress.bars import contribution_bars
 from plait.report.stress.reading import (
-    MODALITY_COLOURS,
     in_order,
     number_text,
     signed_text,
@@ -150,29 +150,12 @@ def breakdown_figure(loop: Loop, breakdown: Breakdown) -> Figure:
 
 def _bars(loop: Loop, bars: Sequence[tuple[float, Contribution, str]]) -> Json:
     found = [each for _, each, _ in bars]
-    return {
-        "type": "bar",
-        "orientation": "h",
-        "x": [each.value for each in found],
-        "y": [row for row, *_ in bars],
-        "width": 0.7,
-        "marker": {"color": [MODALITY_COLOURS.get(c.modality, "var(--arm-4)") for c in found]},
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [max(each.high - each.value, 0.0) for each in found],
-            "arrayminus": [max(each.value - each.low, 0.0) for each in found],
-            "color": INK,
-            "thickness": 1.5,
-            "width": 0,
-        },
-        "hovertext": [
-            f"{plotly_text(each.modality)}: {number_text(each.value, loop)} "
-            f"({number_text(each.low, loop)} to {number_text(each.high, loop)})"
-            for each in found
-        ],
-        "hoverinfo": "text",
-    }
+    hover = [
+        f"{plotly_text(each.modality)}: {number_text(each.value, loop)} "
+        f"({number_text(each.low, loop)} to {number_text(each.high, loop)})"
+        for each in found
+    ]
+    return contribution_bars(found, [row for row, *_ in bars], hover, width=0.7)
 
 
 def _label(loop: Loop, group: ContributionGroup, each: Contribution) -> str:

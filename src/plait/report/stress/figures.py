@@ -15,10 +15,10 @@ from plait.report.figures.base import (
     share_axis,
 )
 from plait.report.markup import plotly_text
+from plait.report.stress.bars import contribution_bars
 from plait.report.stress.breakdown import breakdown_figure, breakdown_key
 from plait.report.stress.reading import (
     MEASURES,
-    MODALITY_COLOURS,
     clean_of,
     corruptions,
     in_order,
@@ -196,28 +196,10 @@ def _listening(found: Listening) -> Figure:
 def _bars(found: Sequence[Contribution], title: str, *, is_share: bool) -> Figure:
     rows = list(range(len(found)))
     written = [text.percent(c.value) if is_share else f"{c.value:.3f}" for c in found]
-    trace: Json = {
-        "type": "bar",
-        "orientation": "h",
-        "x": [each.value for each in found],
-        "y": rows,
-        "width": 0.6,
-        "marker": {"color": [MODALITY_COLOURS.get(c.modality, "var(--arm-4)") for c in found]},
-        "error_x": {
-            "type": "data",
-            "symmetric": False,
-            "array": [max(each.high - each.value, 0.0) for each in found],
-            "arrayminus": [max(each.value - each.low, 0.0) for each in found],
-            "color": INK,
-            "thickness": 1.5,
-            "width": 0,
-        },
-        "hovertext": [
-            f"{plotly_text(each.modality)}: {value}"
-            for each, value in zip(found, written, strict=True)
-        ],
-        "hoverinfo": "text",
-    }
+    hover = [
+        f"{plotly_text(each.modality)}: {value}" for each, value in zip(found, written, strict=True)
+    ]
+    trace = contribution_bars(found, rows, hover, width=0.6)
     return Figure(
         data=[trace],
         layout=layout_of(

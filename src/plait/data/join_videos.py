@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 
+from plait.data.video import require_video
 from plait.errors import DataError, OutputError
 
 
@@ -73,8 +74,7 @@ class JoinedVideo:
             DataError: If it is missing or damaged, or has fewer frames than steps.
             OutputError: If the file cannot be written.
         """
-        if not source.exists():
-            raise DataError(source, "no such file", "a video", "Copy the dataset again")
+        require_video(source)
         try:
             with av.open(str(source)) as container:
                 stream = container.streams.video[0]

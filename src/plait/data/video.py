@@ -100,15 +100,24 @@ def read_video(
     Raises:
         DataError: If the file is missing or damaged, or its frames have another size.
     """
-    # Not `path.exists`, which raises for names that no file can have.
-    if not os.path.exists(path):
-        raise DataError(path, "no such file", "a video", "Copy the dataset again")
+    require_video(path)
     decoder = torchcodec_decoder() if size in (None, recorded) else None
     with decoding(path):
         if decoder is None:
             yield from _pyav_frames(path, size, recorded)
         else:
             yield from _torchcodec_frames(decoder, path, recorded)
+
+
+def require_video(path: Path) -> None:
+    """Refuse a file that is not there.
+
+    Raises:
+        DataError: If it is missing.
+    """
+    # Not `path.exists`, which raises for names that no file can have.
+    if not os.path.exists(path):
+        raise DataError(path, "no such file", "a video", "Copy the dataset again")
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Single frames of a video file, found by their place."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from plait.data.video import decoding, picture, require_size
+from plait.data.video import decoding, picture, require_size, require_video
 from plait.errors import DataError
 
 
@@ -32,8 +31,7 @@ class VideoFile:
         size: tuple[int, int] | None = None,
         recorded: tuple[int, int] | None = None,
     ) -> None:
-        if not os.path.exists(path):
-            raise DataError(path, "no such file", "a video", "Copy the dataset again")
+        require_video(path)
         self.path, self._size, self._recorded = path, size, recorded
         self._reformatter = VideoReformatter()
         with decoding(path):

@@ -16,6 +16,7 @@ from plait.data.lerobot.images import require_images
 from plait.data.lerobot.tables import PARQUET_ERRORS, damaged, refuse_false_claims
 from plait.data.survey import Survey
 from plait.data.survey.tables import tolerated
+from plait.data.video import require_video
 from plait.errors import DataError
 
 ROWS_PER_READ = 64
@@ -166,8 +167,7 @@ def _at_times(
     path: Path, times: Sequence[float], fps: float
 ) -> Iterator[tuple[float, UInt8[ndarray, "height width_px 3"]]]:
     """Decode the frames shown at some ascending times; times past the end give nothing."""
-    if not path.exists():
-        raise DataError(path, "no such file", "a video", "Copy the dataset again")
+    require_video(path)
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]

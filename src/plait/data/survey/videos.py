@@ -9,6 +9,7 @@ import numpy as np
 
 from plait.data.survey.rows import Rows
 from plait.data.survey.tables import EpisodeRecord
+from plait.data.video import require_video
 from plait.errors import DataError
 
 # Frames of one file whose times differ by this share of a period from an even beat are uneven.
@@ -70,8 +71,7 @@ def count_packets(
 
 
 def _facts(path: Path, key: str, episodes: tuple[int, ...], num_rows: int) -> VideoFacts:
-    if not path.exists():
-        raise DataError(path, "no such file", "a video", "Copy the dataset again")
+    require_video(path)
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]

@@ -12,7 +12,7 @@ from plait.data.normalize import Normalizer, NormStats
 from plait.data.stream_stats import BLOCK_STEPS, StreamStats
 from plait.errors import DataError
 
-TODO = "Train with absolute actions"
+TRAIN_ABSOLUTE = "Train with absolute actions"
 
 
 def fit_normalizer(
@@ -30,7 +30,7 @@ def fit_normalizer(
         steps = steps[demonstrations.has_states(steps)]
         if not len(steps):
             expected = "the states that actions are to be relative to"
-            raise DataError(demonstrations.root, "no state was recorded", expected, TODO)
+            raise DataError(demonstrations.root, "no state was recorded", expected, TRAIN_ABSOLUTE)
     actions = StreamStats.of_blocks(lambda: represented_actions(transform, demonstrations, steps))
     stats = NormStats(demonstrations.norm_stats(episodes).proprio, actions)
     return Normalizer.from_stats(stats, actions=transform.normalizations)

@@ -4,7 +4,7 @@ from plait.config import DataSpec
 from plait.data.dataset import Demonstrations
 from plait.errors import DataError
 
-TODO = "Use data of the robot that the policy was trained for"
+ADVICE = "Use data of the robot that the policy was trained for"
 
 
 def refuse_other_actions(trained: DataSpec, data: Demonstrations) -> None:
@@ -22,8 +22,8 @@ def refuse_other_actions(trained: DataSpec, data: Demonstrations) -> None:
     for kind, size, found_size, names, found_names in sides:
         if size != found_size:
             numbers = f"the {size} that the policy was trained with"
-            raise DataError(data.root, f"{found_size} numbers in an {kind}", numbers, TODO)
+            raise DataError(data.root, f"{found_size} numbers in an {kind}", numbers, ADVICE)
         if names and found_names and names != found_names:
             place = next(i for i in range(size) if names[i] != found_names[i])
             found = f"{kind} dimension {place} is {found_names[place]!r}"
-            raise DataError(data.root, found, f"{names[place]!r}, as in training", TODO)
+            raise DataError(data.root, found, f"{names[place]!r}, as in training", ADVICE)

@@ -18,7 +18,7 @@ from plait.results.inspection import NOTE, WARNING, Finding
 from plait.wording import percent
 
 WHERE = "stored statistics"
-TODO = (
+ADVICE = (
     "Plait computes its own, exactly, from the training episodes. For other software write them "
     "again from the numbers."
 )
@@ -41,7 +41,10 @@ def check_stored(
     """
     if not stats:
         yield Finding(
-            severity=NOTE, where=WHERE, found="There are no statistics of the whole.", todo=TODO
+            severity=NOTE,
+            where=WHERE,
+            found="There are no statistics of the whole.",
+            todo=ADVICE,
         )
         return
     for key in features:
@@ -59,7 +62,10 @@ def _check_range(
     high = stored_vector(stored, "max", values.shape[1])
     if low is None or high is None:
         yield Finding(
-            severity=NOTE, where=f"{WHERE}, {key}", found="It has no usable min and max.", todo=TODO
+            severity=NOTE,
+            where=f"{WHERE}, {key}",
+            found="It has no usable min and max.",
+            todo=ADVICE,
         )
         return
     margin = TOLERANCE * np.ptp(values, axis=0)
@@ -71,7 +77,7 @@ def _check_range(
             where=f"{WHERE}, {key}",
             found=f"{percent(float(outside.any(axis=1).mean()))} of the rows lie outside the "
             f"stored minimum and maximum, in {_dims(dims)}: the statistics are of other data.",
-            todo=TODO,
+            todo=ADVICE,
         )
 
 
@@ -91,7 +97,7 @@ def _check_mean(
             severity=WARNING,
             where=f"{WHERE}, {key}",
             found=f"The stored mean is off by up to {far}, in {_dims(wrong.tolist())}.",
-            todo=TODO,
+            todo=ADVICE,
         )
 
 
@@ -118,7 +124,7 @@ def _check_quantiles(
         found=f"{percent(outside[0])} of the values lie outside the stored 1% and 99% quantiles, "
         f"and {percent(outside[1])} outside the exact ones: normalised by them, or clipped, they "
         f"are wrong.{cause}",
-        todo=TODO,
+        todo=ADVICE,
     )
 
 

@@ -10,12 +10,11 @@ from plait.cli import main
 from plait.compare.shortcuts import inspect_shortcuts, shortcuts_lines
 from plait.evaluation.shortcuts import ShortcutSettings
 from plait.report.shortcuts import conclude_shortcuts, judge_shortcuts
-from plait.results import load_result
+from plait.results import Estimate, load_result
 from plait.results.inspection import InspectionResult
 from plait.results.shortcuts import (
     BY_EPISODE,
     BY_SCENE,
-    Estimate,
     ExplainedActions,
     InstructionPrediction,
     InstructionProbe,

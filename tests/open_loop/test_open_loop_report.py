@@ -9,13 +9,12 @@ from rich.console import Console
 
 from plait.errors import DataError
 from plait.report.open_loop import conclude_open_loop, error_table, write_open_loop_report
-from plait.results import Cost, CurvePoint, DatasetSummary, Machine, save_result
+from plait.results import Cost, CurvePoint, DatasetSummary, Estimate, Machine, save_result
 from plait.results.open_loop import (
     COPY_STATE,
     MEAN_ACTION,
     EpisodeError,
     ErrorPair,
-    Estimate,
     OpenLoopArm,
     OpenLoopComparison,
     OpenLoopRun,

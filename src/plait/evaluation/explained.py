@@ -28,11 +28,11 @@ from plait.evaluation.ridge import (
     unit_kernel,
 )
 from plait.evaluation.small_network import Inputs, predict, train_network
+from plait.results import Estimate
 from plait.results.shortcuts import (
     MEANS,
     NETWORK,
     RIDGE,
-    Estimate,
     ExplainedActions,
     LanguageGain,
 )

@@ -24,12 +24,12 @@ from plait.evaluation.ridge import PatchFeatures, inner_split, ridge_predict, un
 from plait.evaluation.scenes import coarse, scene_labels, scene_sharing, split_scenes
 from plait.evaluation.small_network import Inputs, predict, train_network
 from plait.evaluation.statistics import wilson
+from plait.results import Estimate
 from plait.results.shortcuts import (
     FIRST_IMAGE,
     FIRST_STATE,
     NETWORK,
     RIDGE,
-    Estimate,
     InstructionPrediction,
     InstructionProbe,
     ShortcutMeasures,

@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from plait.report import text
+from plait.results import Estimate
 from plait.results.shortcuts import (
     BY_SCENE,
     CAN_IGNORE,
@@ -13,7 +14,6 @@ from plait.results.shortcuts import (
     FIRST_STEP,
     NETWORK,
     NOT_JUDGED,
-    Estimate,
     ExplainedActions,
     InstructionProbe,
     LanguageGain,

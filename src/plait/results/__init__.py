@@ -215,6 +215,15 @@ class ArmSummary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A number with its 95 % interval, from held-out episodes drawn again."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class PairedComparison:
     """Two arms on the same scenes.
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from plait.results import SCHEMA_VERSION, Machine
-from plait.results.shortcuts import Estimate, ShortcutsResult
+from plait.results import SCHEMA_VERSION, Estimate, Machine
+from plait.results.shortcuts import ShortcutsResult
 
 # How bad a finding is: a training would fail or learn what is wrong; it may suffer; good to know.
 ERROR, WARNING, NOTE = "error", "warning", "note"

@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from plait.results import NO_INIT, SCHEMA_VERSION, Cost, CurvePoint, DatasetSummary, Machine
+from plait.results import (
+    NO_INIT,
+    SCHEMA_VERSION,
+    Cost,
+    CurvePoint,
+    DatasetSummary,
+    Estimate,
+    Machine,
+)
 
 STRATEGY, CONTROL, BASELINE = KINDS = ("strategy", "control", "baseline")
 # Predictions that need no network; every strategy has to be better than these.
@@ -48,15 +56,6 @@ class OpenLoopRun:
     train_fraction: float = 1.0
     robust: bool = False
     schema_version: int = field(default=SCHEMA_VERSION)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A mean over held-out episodes with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)

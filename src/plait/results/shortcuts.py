@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from plait.results import SCHEMA_VERSION, DatasetSummary, Machine
+from plait.results import SCHEMA_VERSION, DatasetSummary, Estimate, Machine
 
 # What a probe reads, and what kind of model it is.
 FIRST_IMAGE, FIRST_STATE = "first image", "first state"
@@ -15,15 +15,6 @@ EVERY_STEP, FIRST_STEP = "every step", "first step"
 BY_SCENE, BY_EPISODE = "scene", "episode"
 # What is concluded.
 CAN_IGNORE, CANNOT_IGNORE, NOT_JUDGED = "can_ignore", "cannot_ignore", "not_judged"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A number with its 95 % interval, from held-out episodes drawn again."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from plait.data.survey import Rows
 from plait.evaluation.explained import even, share_of
 from plait.evaluation.ridge import ridge_predict, unit_kernel
 from plait.evaluation.scenes import split_groups
+from plait.results import Estimate
 from plait.results.inspection import COPY, LINEAR, WARNING, Baseline, Copying, Finding
-from plait.results.shortcuts import Estimate
 from plait.wording import percent
 
 FEWEST_EPISODES = 4

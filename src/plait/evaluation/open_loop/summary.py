@@ -13,13 +13,13 @@ from jaxtyping import Float
 from numpy import ndarray
 
 from plait.evaluation.statistics import typical_cost
+from plait.results import Estimate
 from plait.results.open_loop import (
     BASELINE,
     CONTROL,
     STRATEGY,
     EpisodeError,
     ErrorPair,
-    Estimate,
     OpenLoopArm,
     OpenLoopRun,
 )

@@ -1,6 +1,7 @@
 """What an inspection says as a whole, in sentences."""
 
 from plait.report import text
+from plait.results import Estimate
 from plait.results.inspection import (
     ERROR,
     NOTE,
@@ -10,7 +11,6 @@ from plait.results.inspection import (
     InspectionResult,
     count_of,
 )
-from plait.results.shortcuts import Estimate
 
 VERDICTS = {
     ERROR: "This dataset is not sound as it is: a training would fail on it, or learn what is "

@@ -6,12 +6,12 @@ Arms are told apart only where the paired interval of their difference leaves ou
 from collections.abc import Sequence
 
 from plait.report import text
+from plait.results import Estimate
 from plait.results.open_loop import (
     BASELINE,
     CONTROL,
     STRATEGY,
     ErrorPair,
-    Estimate,
     OpenLoopArm,
     OpenLoopComparison,
 )

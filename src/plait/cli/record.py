@@ -18,14 +18,16 @@ class Record:
     """Folder of the dataset; an interrupted recording goes on in it."""
     noise: float = 0.3
     """Share of the steps with injected noise, so that recoveries are seen."""
-    cameras: str = "base,wrist"
-    """Cameras to record, separated by commas."""
+    cameras: str | None = None
+    """Cameras to record, separated by commas; all that the environment shows by default."""
     image_size: int = 64
     """Height and width of the images in pixels."""
     storage: str = "image"
     """image (PNG, lossless) or video (h264)."""
     seed: int = 0
     """Seed of the first scene."""
+    render: str | None = None
+    """Where the environment knows several ways of taking pictures: opengl, or raycast without."""
     workers: int | None = None
     """Processes; one a core by default."""
     json: bool = False
@@ -45,5 +47,6 @@ class Record:
             storage=self.storage,
             seed=self.seed,
             num_workers=self.workers,
+            render=self.render,
         )
         print_summary(summary, as_json=self.json)

@@ -10,7 +10,7 @@ from plait.compare.workers import worker_count
 from plait.data.dataset import Demonstrations
 from plait.data.lerobot.format import INFO_FILE
 from plait.data.record import Recording, record
-from plait.envs import make_env
+from plait.envs import family_of, make_env
 from plait.envs.demonstrate import ExpertEpisodes
 from plait.errors import (
     OptionError,
@@ -21,7 +21,6 @@ from plait.errors import (
 )
 from plait.results import DatasetSummary, write_text_atomically
 
-CONTROL_HZ = 10
 STORAGES = ("image", "video")
 
 
@@ -36,6 +35,7 @@ def record_demonstrations(
     storage: str = "image",
     seed: int = 0,
     num_workers: int | None = None,
+    render: str | None = None,
 ) -> dict[str, Any]:
     """Record the scripted expert into a LeRobot v3 dataset; an interrupted call goes on.
 
@@ -49,6 +49,7 @@ def record_demonstrations(
         storage: `image` or `video`.
         seed: Seed of the first scene.
         num_workers: Processes; one a core where None.
+        render: `opengl` or `raycast`, where an environment knows several ways of taking pictures.
 
     Raises:
         PlaitError: Of the options or the output folder.
@@ -60,13 +61,28 @@ def record_demonstrations(
         raise UnknownNameError("storage", storage, STORAGES)
     if not 0 <= noise <= 1:
         raise OptionError(f"the noise is {noise}, but must be a share of the steps, 0 to 1")
-    made = make_env(env, image_size=image_size, **({"cameras": cameras} if cameras else {}))
+    family = family_of(env)
+    options: dict[str, Any] = {} if render is None else {"render": render}
+    made = make_env(
+        env, image_size=image_size, **({"cameras": cameras} if cameras else {}), **options
+    )
     cameras = tuple(made.observation_space["images"])  # type: ignore[index]
     made.close()
-    episodes = ExpertEpisodes(env, noise, cameras, image_size)
+    view = family.view(options)
+    episodes = ExpertEpisodes(env, noise, cameras, image_size, view)
     settings = {"env": env, "noise": noise, "cameras": list(cameras), "image_size": image_size}
+    if view:
+        settings["view"] = dict(view)
     recording = Recording(
-        episodes, settings, root, num_episodes, seed=seed, fps=CONTROL_HZ, storage=storage
+        episodes,
+        settings,
+        root,
+        num_episodes,
+        seed=seed,
+        fps=family.fps,
+        storage=storage,
+        robot_type=family.robot_type,
+        origin=settings if view else None,
     )
     with progress_bar(f"record {env}", num_episodes) as show:
         record(

@@ -1,23 +1,39 @@
-"""Environments, by name: `make_env("tabletop/pick")`. Importing this registers them all."""
+"""Environments, by name: `make_env("tabletop/pick")`, `make_env("metaworld/MT10")`."""
 
 from typing import Any
 
 import gymnasium
 
-from plait.envs.tabletop import ENV_ID
-from plait.envs.tabletop.suites import suite_names, suite_options
+from plait.envs.family import Family
+from plait.envs.metaworld.family import MetaWorldFamily
+from plait.envs.tabletop.family import TabletopFamily
 from plait.errors import OptionError, UnknownNameError
 
-__all__ = ["available_suites", "make_env"]
+FAMILIES: tuple[Family, ...] = (TabletopFamily(), MetaWorldFamily())
+
+__all__ = ["FAMILIES", "available_suites", "family_of", "make_env"]
 
 
 def available_suites() -> tuple[str, ...]:
-    """Return every name that `make_env` knows."""
-    return tuple(f"tabletop/{name}" for name in suite_names())
+    """Return every name that `make_env` knows, whether or not its package is installed."""
+    return tuple(f"{family.name}/{suite}" for family in FAMILIES for suite in family.suites())
+
+
+def family_of(name: str) -> Family:
+    """Return the family of an environment's name.
+
+    Raises:
+        UnknownNameError: If nothing has that name.
+    """
+    start, _, suite = name.partition("/")
+    for family in FAMILIES:
+        if family.name == start and suite in family.suites():
+            return family
+    raise UnknownNameError("environment", name, available_suites())
 
 
 def make_env(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
-    """Make the environment of a name such as `tabletop/pick` or `tabletop/pick-holdout`.
+    """Make the environment of a name such as `tabletop/pick`, `metaworld/MT10`.
 
     Args:
         name: One of `available_suites()`.
@@ -26,11 +42,10 @@ def make_env(name: str, **options: Any) -> gymnasium.Env[Any, Any]:
     Raises:
         UnknownNameError: If nothing has that name.
         OptionError: If the environment has no such option.
+        MissingBenchmarkError: If its package is not installed.
     """
-    if name not in available_suites():
-        raise UnknownNameError("environment", name, available_suites())
-    settings = {"render_mode": "rgb_array", **suite_options(name.partition("/")[2]), **options}
+    settings = {"render_mode": "rgb_array", **options}
     try:
-        return gymnasium.make(ENV_ID, **settings)
+        return family_of(name).make(name.partition("/")[2], settings)
     except TypeError as error:
         raise OptionError(f"{name} cannot be made with {sorted(options)}: {error}") from error

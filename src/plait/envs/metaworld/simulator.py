@@ -1,0 +1,125 @@
+"""One Meta-World scene: physics, pictures and the privileged state that its expert reads.
+
+What the benchmark leaves to trip over is dealt with here: a reset ignores its seed, hand-set flags
+leave a stale observation space behind, and its own viewer takes 88 ms for what can take 7.
+"""
+
+import pickle
+from collections import defaultdict
+from collections.abc import Mapping
+
+import mujoco
+import numpy as np
+from jaxtyping import Float32, Float64, UInt8
+
+from plait.envs.metaworld.requirements import import_metaworld
+from plait.envs.opengl import OffscreenRenderer, RenderProfile
+from plait.errors import UnknownNameError
+
+# Cameras by their names here, with those of the model. `corner2` is where LeRobot and the papers
+# move it to, which is where the model has its `corner4`.
+CAMERAS: Mapping[str, str] = {
+    "corner2": "corner4",
+    "corner": "corner",
+    "corner3": "corner3",
+    "topview": "topview",
+    "behindGripper": "behindGripper",
+    "gripperPOV": "gripperPOV",
+}
+# Those that the benchmark hung upside down.
+TURNED = ("corner2", "corner", "corner3")
+PROPRIO_DIM, ACTION_DIM = 4, 4
+CONTROL_HZ = 80
+MAX_STEPS = 500
+
+
+class Simulator:
+    """A task's scene.
+
+    Args:
+        task: Name of the task.
+    """
+
+    def __init__(self, task: str) -> None:
+        benchmark = import_metaworld()
+        environment = benchmark.env_dict.ALL_V3_ENVIRONMENTS[task]
+        self.task = task
+        self._env = environment()
+        # By the benchmark's own call, which also renews the observation space: otherwise the goal
+        # would be cut to zero and the experts fail.
+        setting = {"rand_vec": None, "env_cls": environment, "partially_observable": False}
+        self._env.set_task(benchmark.Task(env_name=task, data=pickle.dumps(setting)))
+        self._env._freeze_rand_vec = False
+        self._env.seeded_rand_vec = True
+        self._state = np.zeros(0)
+        self._renderers: dict[tuple[int, RenderProfile], OffscreenRenderer] = {}
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The MuJoCo model."""
+        return self._env.model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """Its state."""
+        return self._env.data
+
+    @property
+    def state(self) -> Float64[np.ndarray, "39"]:
+        """Everything the benchmark knows, the goal included; for experts alone."""
+        return self._state
+
+    @property
+    def proprio(self) -> Float32[np.ndarray, "4"]:
+        """The hand's position [m] and how far the gripper is open, 0 to 1."""
+        return self._state[:PROPRIO_DIM].astype(np.float32)
+
+    def reset(self, seed: int) -> None:
+        """Start an episode whose objects and goal follow from the seed alone."""
+        self._env.seed(seed)
+        self._state, _ = self._env.reset()
+        # Goals were moved after positions were computed; the first picture must show them.
+        mujoco.mj_forward(self.model, self.data)
+
+    def step(self, action: Float32[np.ndarray, "4"]) -> tuple[float, bool]:
+        """Take a control step of 1/80 s; return the benchmark's reward and whether it succeeded."""
+        self._state, reward, _, _, info = self._env.step(action)
+        return float(reward), bool(info["success"])
+
+    def render(
+        self, camera: str, size: int, profile: RenderProfile
+    ) -> UInt8[np.ndarray, "size size 3"]:
+        """Take a picture, the right way up.
+
+        Raises:
+            UnknownNameError: If there is no such camera.
+        """
+        if camera not in CAMERAS:
+            raise UnknownNameError("camera of Meta-World", camera, CAMERAS)
+        number = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, CAMERAS[camera])
+        key = (size, profile)
+        if key not in self._renderers:
+            self._renderers[key] = OffscreenRenderer(self.model, size, profile)
+        picture = self._renderers[key].render(self.model, self.data, number)
+        return np.ascontiguousarray(picture[::-1, ::-1]) if camera in TURNED else picture
+
+
+class _Garage:
+    """Simulators that nobody uses now. To build one takes as long as fifty steps in it."""
+
+    MAX_IDLE = 2
+
+    def __init__(self) -> None:
+        self._idle: dict[str, list[Simulator]] = defaultdict(list)
+
+    def take(self, task: str) -> Simulator:
+        """Return a simulator of the task; it must be reset."""
+        return self._idle[task].pop() if self._idle[task] else Simulator(task)
+
+    def give_back(self, simulator: Simulator) -> None:
+        """Keep a simulator for the next who needs one, unless enough of its task are kept."""
+        if len(self._idle[simulator.task]) < self.MAX_IDLE:
+            self._idle[simulator.task].append(simulator)
+
+
+GARAGE = _Garage()

@@ -1,0 +1,197 @@
+"""Pictures of MuJoCo models by OpenGL, without a screen, fast on a CPU.
+
+MuJoCo's own renderer wants `MUJOCO_GL` to be set before `import mujoco`, and that import fails
+where the library it names is missing. Here the library is looked for first, and a context of its
+own is made when the first picture is taken: nothing needs to be set.
+"""
+
+import ctypes.util
+import importlib
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import mujoco
+import numpy as np
+from jaxtyping import UInt8
+
+from plait.config import from_dict
+from plait.errors import PlaitError, UnknownNameError
+
+RENDERERS = ("opengl", "raycast")
+# Libraries by the platform of PyOpenGL that needs them. OSMesa first: it is one small package.
+LIBRARIES = {"osmesa": "OSMesa", "egl": "EGL"}
+HOW_TO_INSTALL = (
+    "install one: `apt-get install --no-install-recommends libosmesa6` on Debian and Ubuntu, "
+    "`dnf install mesa-libOSMesa` on Fedora"
+)
+
+
+class NoOpenGLError(PlaitError):
+    """There is no OpenGL library to take pictures with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderProfile:
+    """How pictures are taken; policies should see what they were trained on.
+
+    Shadows, reflections and multisampling make a picture of Meta-World more than ten times as
+    dear on a CPU. Averaging over a few samples a pixel smooths edges for a fraction of that, since
+    the time goes into the meshes rather than into the pixels.
+
+    Attributes:
+        renderer: `opengl`, or `raycast`, which needs no OpenGL and gives another picture.
+        supersample: Samples a pixel along each side, averaged.
+        has_shadows: Whether lights cast shadows.
+        has_reflections: Whether surfaces reflect.
+        multisamples: OpenGL's own samples a pixel; 0 for none.
+    """
+
+    renderer: str = "opengl"
+    supersample: int = 2
+    has_shadows: bool = False
+    has_reflections: bool = False
+    multisamples: int = 0
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any]) -> "RenderProfile":
+        """Take the option `render` out: a profile, its JSON, or the name of a renderer.
+
+        Raises:
+            UnknownNameError: If there is no such renderer, or a field is unknown.
+        """
+        render = options.pop("render", None)
+        if isinstance(render, cls):
+            return render
+        if isinstance(render, Mapping):
+            cls.of(str(render.get("renderer", "")))
+            return from_dict(cls, render)
+        return cls.of(render or "opengl")
+
+    @classmethod
+    def of(cls, renderer: str) -> "RenderProfile":
+        """Return the profile of a renderer's name.
+
+        Raises:
+            UnknownNameError: If there is no such renderer.
+        """
+        if renderer not in RENDERERS:
+            raise UnknownNameError("renderer", renderer, RENDERERS)
+        return cls(renderer=renderer)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+
+def find_platform() -> str | None:
+    """Return the platform that can render here: what `MUJOCO_GL` asks for, or what is installed."""
+    wanted = os.environ.get("PYOPENGL_PLATFORM") or os.environ.get("MUJOCO_GL", "")
+    names = [wanted.lower()] if wanted.lower() in LIBRARIES else list(LIBRARIES)
+    return next((name for name in names if ctypes.util.find_library(LIBRARIES[name])), None)
+
+
+def require_opengl(way_out: str = "") -> None:
+    """Refuse to start what needs pictures where none can be taken.
+
+    Args:
+        way_out: What else the user can do, as the end of a sentence.
+
+    Raises:
+        NoOpenGLError: Naming the package to install.
+    """
+    if find_platform() is None:
+        asked = os.environ.get("PYOPENGL_PLATFORM") or os.environ.get("MUJOCO_GL")
+        what = f"the OpenGL library that MUJOCO_GL={asked} asks for" if asked else "OSMesa nor EGL"
+        found = f"{what} was not found" if asked else f"neither {what} was found"
+        raise NoOpenGLError(
+            f"taking pictures needs OpenGL, and {found}; {HOW_TO_INSTALL}"
+            + (f"; or {way_out}" if way_out else "")
+        )
+
+
+@cache
+def _current_context(process: int) -> Any:
+    """Make the OpenGL context of this process; all models share it."""
+    del process  # a forked child needs a context of its own
+    require_opengl()
+    platform = find_platform()
+    assert platform is not None
+    # One thread a process is fastest: whoever has more cores runs more processes.
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    try:
+        context = importlib.import_module(f"mujoco.{platform}").GLContext(1, 1)
+        context.make_current()
+    except (ImportError, AttributeError, RuntimeError) as error:
+        raise NoOpenGLError(
+            f"OpenGL by {platform} cannot be used ({error}); {HOW_TO_INSTALL}"
+        ) from error
+    return context
+
+
+class OffscreenRenderer:
+    """Takes square pictures of one model.
+
+    Args:
+        model: The model; its limits for offscreen pictures are raised as needed.
+        size: Height and width in pixels.
+        profile: How.
+
+    Raises:
+        NoOpenGLError: If there is no OpenGL.
+    """
+
+    def __init__(self, model: mujoco.MjModel, size: int, profile: RenderProfile) -> None:
+        _current_context(os.getpid())
+        self._model, self._size, self._supersample = model, size, profile.supersample
+        side = size * profile.supersample
+        model.vis.global_.offwidth = max(model.vis.global_.offwidth, side)
+        model.vis.global_.offheight = max(model.vis.global_.offheight, side)
+        model.vis.quality.offsamples = profile.multisamples
+        self._viewport = mujoco.MjrRect(0, 0, side, side)
+        self._buffer = np.empty((side, side, 3), np.uint8)
+        self._scene = mujoco.MjvScene(model, maxgeom=2000)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = profile.has_shadows
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = profile.has_reflections
+        self._option = mujoco.MjvOption()
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+
+    def render(
+        self, model: mujoco.MjModel, data: mujoco.MjData, camera: int
+    ) -> UInt8[np.ndarray, "size size 3"]:
+        """Take a picture.
+
+        Args:
+            model: The model, or another one with the same meshes and textures.
+            data: Its state.
+            camera: Number of the camera.
+        """
+        self._camera.fixedcamid = camera
+        everything = mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(
+            model, data, self._option, None, self._camera, everything, self._scene
+        )
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        mujoco.mjr_readPixels(self._buffer, None, self._viewport, self._context)
+        # OpenGL's first row is the lowest.
+        return average(self._buffer[::-1], self._supersample)
+
+
+def average(
+    picture: UInt8[np.ndarray, "height width_px 3"], factor: int
+) -> UInt8[np.ndarray, "small_height small_width 3"]:
+    """Average blocks of `factor` by `factor` pixels, rounding to the nearest; always a copy."""
+    if factor == 1:
+        return picture.copy()
+    height, width, _ = picture.shape
+    # Sums of strided views: several times as fast as a mean over two axes.
+    total = np.full((height // factor, width // factor, 3), factor * factor // 2, np.uint16)
+    for row in range(factor):
+        for column in range(factor):
+            total += picture[row::factor, column::factor]
+    return (total // (factor * factor)).astype(np.uint8)

@@ -185,11 +185,14 @@ class ChunkExecutor:
         return actions
 
     def _remember(self, episode: Episode, observation: RawObservation) -> None:
-        observation = self._read(observation)
-        if episode in self._memories:
-            self._memories[episode].history.append(observation)
-            return
         window, decay = self.policy.observation_window, self._ensemble_decay
+        memory = self._memories.get(episode)
+        if memory is not None:
+            # What is out of the window by the next look is not read: its picture need not be taken.
+            if memory.steps_until_look < window:
+                memory.history.append(self._read(observation))
+            return
+        observation = self._read(observation)
         chunks = LatestChunk() if decay is None else TemporalEnsemble(decay)
         self._memories[episode] = _Memory(deque([observation] * window, maxlen=window), chunks)
 

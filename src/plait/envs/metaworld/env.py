@@ -36,6 +36,7 @@ from plait.errors import OptionError, UnknownNameError
 DEFAULT_CAMERAS = ("corner2",)
 RUNNING, SUCCESS, TIMEOUT = "running", "success", "timeout"
 RENDER_SIZE = 256
+CHARSET = string.ascii_letters + string.digits + " ,-"
 
 
 class Pictures(Mapping[str, UInt8[np.ndarray, "size size 3"]]):

@@ -150,6 +150,9 @@ class OffscreenRenderer:
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, side)
         model.vis.global_.offheight = max(model.vis.global_.offheight, side)
         model.vis.quality.offsamples = profile.multisamples
+        if not profile.has_shadows:
+            # A shadow map of 64 MB would be kept for every model, used or not.
+            model.vis.quality.shadowsize = 0
         self._viewport = mujoco.MjrRect(0, 0, side, side)
         self._buffer = np.empty((side, side, 3), np.uint8)
         self._scene = mujoco.MjvScene(model, maxgeom=2000)

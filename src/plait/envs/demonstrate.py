@@ -48,29 +48,44 @@ class ExpertEpisodes:
         return None
 
     def _attempt(self, seed: int) -> EpisodeData | None:
-        """Let the expert try once."""
-        family = family_of(self.env)
-        if self._made is None:
-            options = {"cameras": self.cameras, "image_size": self.image_size}
-            more = {"render": self.view} if self.view else {}
-            self._made = make_env(self.env, **options, **more)
-        env = self._made
+        """Let the expert try once; pictures are taken of what succeeded alone, where that can be.
+
+        A picture costs ten times what a step does, and a failure lasts up to the limit.
+        """
+        if family_of(self.env).has_lazy_pictures and self._play(seed, are_seen=False) is None:
+            return None
+        return self._play(seed, are_seen=True)
+
+    def _play(self, seed: int, *, are_seen: bool) -> EpisodeData | None:
+        """Play the episode of a seed, the same every time, with or without taking pictures."""
+        family, env = family_of(self.env), self._environment()
         observation, info = env.reset(seed=seed)
         expert = family.expert(env)
         disturb = family.disturbance(self.noise, np.random.default_rng([seed, 1]))
-        observations, actions = [], []
-        ended = False
+        images: dict[str, list[np.ndarray]] = {camera: [] for camera in self.cameras}
+        states, actions = [], []
+        instruction, ended = observation["instruction"], False
         while not ended:
             action = expert.act()
-            observations.append(observation)
+            if are_seen:
+                for camera, taken in images.items():
+                    taken.append(observation["images"][camera])
+            states.append(observation["proprio"])
             actions.append(action)
             observation, _, terminated, truncated, info = env.step(disturb(action))
             ended = terminated or truncated
         if not info["success"]:
             return None
-        images = {
-            camera: np.stack([step["images"][camera] for step in observations])
-            for camera in self.cameras
-        }
-        proprio = np.stack([step["proprio"] for step in observations])
-        return EpisodeData(images, proprio, np.stack(actions), observations[0]["instruction"])
+        stacked = {camera: np.stack(taken) for camera, taken in images.items() if taken}
+        return EpisodeData(stacked, np.stack(states), np.stack(actions), instruction)
+
+    def _environment(self) -> gymnasium.Env[Any, Any]:
+        """Return this process's environment."""
+        if self._made is None:
+            options: dict[str, Any] = {"cameras": self.cameras, "image_size": self.image_size}
+            if self.view:
+                options["render"] = self.view
+            if family_of(self.env).has_lazy_pictures:
+                options["are_pictures_lazy"] = True
+            self._made = make_env(self.env, **options)
+        return self._made

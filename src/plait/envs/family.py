@@ -27,12 +27,15 @@ class Family(ABC):
         fps: Control steps a second.
         robot_type: Name of the robot, for the record.
         default_noise: Share of recorded steps to disturb.
+        has_lazy_pictures: Whether environments take the option `are_pictures_lazy`: a picture is
+            then taken when it is looked at.
     """
 
     name: ClassVar[str]
     fps: ClassVar[int]
     robot_type: ClassVar[str]
     default_noise: ClassVar[float] = 0.3
+    has_lazy_pictures: ClassVar[bool] = False
 
     @abstractmethod
     def suites(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ class MetaWorldFamily(Family):
     fps = 80
     robot_type = "sawyer"
     default_noise = 0.2
+    has_lazy_pictures = True
 
     def suites(self) -> tuple[str, ...]:
         """Return suites, difficulties and single tasks."""

@@ -214,7 +214,9 @@ class Projection(nn.Module):
 
     def forward(self, tokens: Tokens) -> Tokens:
         """Map `[batch, tokens, spec.width]` to `[batch, tokens, width]`."""
-        return tokens.with_values(self.linear(_filled(tokens)) + self.modality_embedding)
+        values = self.linear(_filled(tokens))
+        # In the values' own type, so that what is computed in half precision stays there.
+        return tokens.with_values(values + self.modality_embedding.to(values.dtype))
 
 
 def _filled(tokens: Tokens) -> Float[Tensor, "batch tokens width"]:

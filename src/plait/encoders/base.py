@@ -59,6 +59,9 @@ def scaled_views(
 ) -> Float[Tensor, "batch_views 3 height width_px"]:
     """Return the images of all cameras and window steps, camera by camera, from -2 to 2."""
     views = torch.stack([observation.images[camera] for camera in cameras], dim=1)
+    if torch.is_autocast_enabled(views.device.type):
+        # Half precision holds every one of 256 levels.
+        dtype = torch.get_autocast_dtype(views.device.type)
     return views.flatten(0, 2).to(dtype) / 64 - 2
 
 

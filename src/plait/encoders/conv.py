@@ -85,7 +85,9 @@ class ConvEncoder(Encoder):
     def _mark_position(self, grid: torch.Tensor) -> torch.Tensor:
         num_views = self.token_spec.num_views
         values = grid_to_tokens(grid, num_views).unflatten(1, (num_views, -1))
-        return (values + self.position + self.view_embedding).flatten(1, 2)
+        # Added in the values' own type, so that what is computed in half precision stays there.
+        marks = (self.position + self.view_embedding).to(values.dtype)
+        return (values + marks).flatten(1, 2)
 
     def _mask(self, observation: Observation) -> torch.Tensor:
         return view_mask(observation, self.cameras, self.token_spec)

@@ -19,7 +19,7 @@ from torch import nn
 
 from plait.fusion.base import Fusion, Projections
 from plait.layers import MLP, ResidualConv, grid_to_tokens, sinusoidal_grid, tokens_to_grid
-from plait.masks import masked_fill, pooled_root_sum
+from plait.masks import is_all_real, masked_fill, pooled_root_sum
 from plait.types import LANGUAGE, PROPRIO, VISION, Fused, Tokens, TokenSpec
 
 
@@ -69,6 +69,8 @@ class FiLMFusion(Fusion):
         for index, block in enumerate(self.blocks):
             grid = block(grid, scale=gates[:, index, 0], shift=gates[:, index, 1])
         # Convolutions blur the position marked by the stem, so it is marked again for the head.
-        values = grid_to_tokens(grid, num_views) + self.position.repeat(num_views, 1)
-        values = masked_fill(values, vision.mask.unsqueeze(-1).expand_as(values))
+        values = grid_to_tokens(grid, num_views)
+        values = values + self.position.repeat(num_views, 1).to(values.dtype)
+        if not is_all_real(vision.mask):
+            values = masked_fill(values, vision.mask.unsqueeze(-1).expand_as(values))
         return Fused.single(Tokens.concatenate([vision.with_values(values), language, proprio]))

@@ -162,7 +162,6 @@ class OffscreenRenderer:
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
 
     def render(
         self, model: mujoco.MjModel, data: mujoco.MjData, camera: int
@@ -179,6 +178,8 @@ class OffscreenRenderer:
         mujoco.mjv_updateScene(
             model, data, self._option, None, self._camera, everything, self._scene
         )
+        # Every time: whichever renderer was made last has left its own buffer bound.
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         mujoco.mjr_render(self._viewport, self._scene, self._context)
         mujoco.mjr_readPixels(self._buffer, None, self._viewport, self._context)
         # OpenGL's first row is the lowest.

@@ -20,8 +20,9 @@ from typing import Any
 from scipy import stats
 
 from plait.compare.align import align
-from plait.compare.arm import EVALUATION_SEED, EnvFactory
+from plait.compare.arm import EVALUATION_SEED
 from plait.compare.console import job_progress
+from plait.compare.environment import EnvFactory
 from plait.compare.workers import JobUpdate, Report, run_jobs, worker_count
 from plait.config import (
     AlignConfig,

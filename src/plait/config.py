@@ -41,6 +41,7 @@ class DataSpec:
         proprio_names: Names of the state's numbers; empty where the data do not name them.
         action_names: Names of an action's numbers, likewise.
         fingerprint: Of the data; empty where unknown.
+        view: How the pictures were taken, as their recorder says it; empty where nothing says so.
     """
 
     cameras: tuple[str, ...]
@@ -52,6 +53,7 @@ class DataSpec:
     proprio_names: tuple[str, ...] = ()
     action_names: tuple[str, ...] = ()
     fingerprint: str = ""
+    view: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,9 @@ import mujoco
 import numpy as np
 import pytest
 
+from plait.envs.primitives import meet_box, meet_cylinder, meet_sphere
 from plait.envs.tabletop.env import TabletopEnv
 from plait.envs.tabletop.model import HIDDEN_GROUP
-from plait.envs.tabletop.primitives import meet_box, meet_cylinder, meet_sphere
 from plait.envs.tabletop.scene import COLOURS, TABLE_X, TABLE_Y
 
 SIZE = 24

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from plait.compare.environment import EnvFactory, view_of
 from plait.compare.settings import (
     CONTROLS,
     Arm,
@@ -20,11 +20,10 @@ from plait.compare.settings import (
 from plait.compare.towers import Towers
 from plait.compare.workers import Report
 from plait.config import PolicyConfig
-from plait.envs import make_env
 from plait.evaluation.cost import CountsParameters, measure_cost
 from plait.evaluation.diagnostics import fusion_diagnostics
 from plait.evaluation.offline import action_error
-from plait.evaluation.rollout import Environment, evaluate_policy
+from plait.evaluation.rollout import evaluate_policy
 from plait.evaluation.sensitivity import sensitivity_diagnostic
 from plait.execution import PredictsChunks
 from plait.policy import Policy
@@ -149,12 +148,19 @@ class PlayedJob(ABC):
 
         return evaluate_policy(
             policy,
-            EnvFactory(env, self.settings.cameras, self.settings.image_size),
+            self.env_factory(policy, env),
             range(first_seed, first_seed + total),
             execution_horizon=self.settings.execution_horizon,
             masked_modalities=self.masked,
             on_progress=on_progress,
         )
+
+    def env_factory(
+        self, policy: PredictsChunks, env: str, *, has_pictures: bool = False
+    ) -> EnvFactory:
+        """Return what makes an environment that shows what the policy was trained on."""
+        settings = self.settings
+        return EnvFactory(env, settings.cameras, settings.image_size, has_pictures, view_of(policy))
 
     @property
     def masked(self) -> tuple[str, ...]:
@@ -258,22 +264,3 @@ class RetrievalJob(PlayedJob):
     def diagnose(self, obtained: Obtained) -> tuple[Diagnostic, ...]:
         """Return how sensitive the retrieved actions are to each modality."""
         return (sensitivity_diagnostic(obtained.policy, obtained.validation),)
-
-
-@dataclass(frozen=True)
-class EnvFactory:
-    """Makes the environment of an evaluation; picklable."""
-
-    env: str
-    cameras: tuple[str, ...]
-    image_size: int
-    has_pictures: bool = False
-
-    def __call__(self) -> Environment:
-        """Make one environment, with a larger view for people where pictures are wanted."""
-        options: dict[str, Any] = {"image_size": self.image_size}
-        if self.cameras:
-            options["cameras"] = self.cameras
-        if self.has_pictures:
-            options["render_mode"] = "rgb_array"
-        return make_env(self.env, **options)

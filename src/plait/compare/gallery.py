@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from plait.compare.arm import RESULT_FILE, EnvFactory, PlayedJob
+from plait.compare.arm import RESULT_FILE, PlayedJob
 from plait.compare.console import progress_bar
 from plait.evaluation.pictures import choose_scenes, record_pictures
 from plait.results import RunResult, load_result, save_result
@@ -32,10 +32,10 @@ def add_pictures(jobs: Sequence[PlayedJob]) -> list[RunResult]:
 
 
 def _film(job: PlayedJob, result: RunResult, seeds: Sequence[int]) -> RunResult:
-    settings = job.settings
+    settings, policy = job.settings, job.load_policy()
     pictures = record_pictures(
-        job.load_policy(),
-        EnvFactory(settings.required_env, settings.cameras, settings.image_size, has_pictures=True),
+        policy,
+        job.env_factory(policy, settings.required_env, has_pictures=True),
         seeds,
         job.folder,
         execution_horizon=settings.execution_horizon,

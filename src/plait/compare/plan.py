@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from plait.compare.budget import steps_within
+from plait.compare.environment import render_options
 from plait.compare.features import encode_once
 from plait.compare.settings import Arm, CompareSettings, run_config
 from plait.config import Component, DataSpec, PolicyConfig, from_dict
@@ -152,8 +153,8 @@ def check_environment(env_name: str, settings: CompareSettings, data: Demonstrat
         UnknownNameError: If the environment, or a camera in it, does not exist.
         ShapeError: If the state or the action has another size than in the demonstrations.
     """
-    options: dict[str, Any] = {"image_size": settings.image_size}
-    env = make_env(env_name, **options)
+    options = render_options(env_name, data.view)
+    env = make_env(env_name, image_size=settings.image_size, **options)
     try:
         observation, _ = env.reset(seed=0)
         action_dim = env.action_space.shape[0] if env.action_space.shape else 0

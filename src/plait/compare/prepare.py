@@ -1,9 +1,12 @@
 """What comes before any training: checks, demonstrations, and the plan."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from plait.compare.console import progress_bar
 from plait.compare.demonstrations import record_once
+from plait.compare.environment import render_options
 from plait.compare.plan import Plan, check_environment, make_plan
 from plait.compare.settings import (
     Arm,
@@ -13,6 +16,8 @@ from plait.compare.settings import (
     objective_of,
     run_config,
 )
+from plait.data.lerobot.format import INFO_FILE
+from plait.data.lerobot.info import read_info, recorded_view
 from plait.envs import make_env
 from plait.policy import check_parts
 from plait.training.align import check_align
@@ -34,7 +39,7 @@ def prepare(
             check_align(align_config(settings, init, 1.0, settings.seed, ""))
     for env in (settings.env, settings.holdout_env):
         if env is not None:
-            make_env(env).close()
+            make_env(env, **render_options(env, _recorded_view(settings.data))).close()
     data_path = out / DATA_FOLDER
     if settings.data is not None:
         data_path = Path(settings.data)
@@ -48,3 +53,10 @@ def prepare(
     return make_plan(
         settings, out, data_path, data, num_workers=num_workers, budget_seconds=budget_seconds
     )
+
+
+def _recorded_view(data: str | None) -> Mapping[str, Any]:
+    """Return how the pictures of demonstrations were taken, before they are read."""
+    if data is None or not (Path(data) / INFO_FILE).exists():
+        return {}
+    return recorded_view(read_info(Path(data)))

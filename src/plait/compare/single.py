@@ -6,11 +6,12 @@ from typing import Any
 
 from rich.table import Table
 
-from plait.compare.arm import EnvFactory
 from plait.compare.console import progress_bar
+from plait.compare.environment import EnvFactory, check_fit, render_options, view_of
 from plait.compare.features import encode_once
 from plait.compare.training_bar import training_bar
 from plait.config import RunConfig
+from plait.envs import family_of
 from plait.errors import require_at_least_one, require_seed
 from plait.evaluation.offline import action_error
 from plait.evaluation.rollout import evaluate_policy
@@ -63,6 +64,9 @@ def evaluate_one(
     require_at_least_one("number of episodes", num_episodes)
     require_seed(seed)
     policy = Policy.load(folder)
+    view = view_of(policy)
+    factory = EnvFactory(env, policy.cameras, policy.image_size, view=view)
+    check_fit(policy, str(folder), factory)
     with progress_bar(f"evaluate in {env}", num_episodes) as show:
         done: list[EpisodeResult] = []
 
@@ -72,7 +76,7 @@ def evaluate_one(
 
         episodes = evaluate_policy(
             policy,
-            EnvFactory(env, policy.cameras, policy.image_size),
+            factory,
             range(seed, seed + num_episodes),
             execution_horizon=execution_horizon,
             masked_modalities=masked,
@@ -84,6 +88,8 @@ def evaluate_one(
         "policy": str(folder),
         "env": env,
         "masked": list(masked),
+        "view": dict(render_options(env, view).get("render") or family_of(env).view({})),
+        "is_view_of_training": bool(view) or not family_of(env).view({}),
         "success": vars(_rate(episodes)),
         "per_task": {task: vars(_rate(group)) for task, group in groups.items()},
         "outcomes": dict(Counter(episode.outcome for episode in episodes).most_common()),
@@ -99,6 +105,11 @@ def evaluation_table(summary: dict[str, Any]) -> Table:
     for task, rate in [*summary["per_task"].items(), ("all", summary["success"])]:
         interval = f"{rate['low']:.0%} to {rate['high']:.0%}"
         table.add_row(task, f"{rate['rate']:.0%}", interval, str(rate["trials"]))
+    if not summary["is_view_of_training"]:
+        table.caption = (
+            "The policy does not say how the pictures that it was trained on were taken; these "
+            f"were taken by {summary['view']['renderer']}, and may look otherwise."
+        )
     return table
 
 

@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from plait.compare.arm import EVALUATION_SEED, EnvFactory
+from plait.compare.arm import EVALUATION_SEED
 from plait.compare.cells import CELLS_FOLDER, claim_for_cells, play_jobs
 from plait.compare.demonstrations import describe_dataset
+from plait.compare.environment import EnvFactory, check_fit, view_of
 from plait.compare.stress_against import Rival, compare_with, find_rivals
 from plait.compare.stress_cells import (
     RESULTS_FILE,
@@ -299,10 +300,8 @@ def _action_dim(options: StressOptions, policy: Checked) -> int | None:
     """Make the environment once, with the policy's cameras, and ask for the size of an action."""
     if options.env is None:
         return None
-    env = EnvFactory(options.env, policy.cameras, policy.image_size)()
-    shape = env.action_space.shape
-    env.close()
-    return None if shape is None else int(shape[0])
+    factory = EnvFactory(options.env, policy.cameras, policy.image_size, view=view_of(policy))
+    return check_fit(policy, options.policy, factory)
 
 
 def _reference(options: StressOptions) -> StressResult | None:

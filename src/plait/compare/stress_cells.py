@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from plait.compare.arm import EnvFactory
 from plait.compare.cells import CELLS_FOLDER, deal
+from plait.compare.environment import EnvFactory, view_of
 from plait.compare.workers import Report
 from plait.config import DataConfig, DataSpec
 from plait.data.compatibility import refuse_other_actions
@@ -119,9 +119,12 @@ class _Player:
             report(loop, (before + scenes) / weight, condition.key)
 
         setup = self.setup
-        make_env = EnvFactory(setup.env or "", self.policy.cameras, self.policy.image_size)
+        policy = self.policy
+        make_env = EnvFactory(
+            setup.env or "", policy.cameras, policy.image_size, view=view_of(policy)
+        )
         return play(
-            self.policy,
+            policy,
             make_env,
             condition,
             setup.seeds,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from plait.compare.arm import EnvFactory
 from plait.compare.console import progress_bar
+from plait.compare.environment import EnvFactory, view_of
 from plait.compare.stress_cells import Setup
 from plait.evaluation.files import write_bytes_atomically
 from plait.evaluation.pictures import FRAMES_PER_SECOND, encode_animation
@@ -59,7 +59,13 @@ def film_failures(
 
 def _film_all(setup: Setup, waiting: Sequence[Lost], folder: Path) -> None:
     policy = setup.load()
-    make_env = EnvFactory(setup.env or "", policy.cameras, policy.image_size, has_pictures=True)
+    make_env = EnvFactory(
+        setup.env or "",
+        policy.cameras,
+        policy.image_size,
+        has_pictures=True,
+        view=view_of(policy),
+    )
 
     # The same scene may be lost under several conditions.
     @cache

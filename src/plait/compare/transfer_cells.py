@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from plait.compare.arm import EnvFactory
 from plait.compare.cells import CELLS_FOLDER, deal
+from plait.compare.environment import EnvFactory
 from plait.compare.subjects import Subject
 from plait.compare.workers import Report
 from plait.envs.tabletop.asking import suite_tasks

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from plait.compare.arm import EVALUATION_SEED, EnvFactory
+from plait.compare.arm import EVALUATION_SEED
+from plait.compare.environment import EnvFactory
 from plait.compare.subjects import Subject, find_subjects
 from plait.compare.transfer_cells import CellPlan, TransferJob, positions, scene_seeds
 from plait.errors import OptionError, require_at_least_one, require_seed

@@ -1,8 +1,9 @@
 """Demonstrations for training: numbers in memory, images memory-mapped, batches by index."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from plait.data.chunking import chunk_indices, window_indices
 from plait.data.frames import Frames, FrameStorage, open_cameras
 from plait.data.frames.cache import frames_key
 from plait.data.frames.storage import JPEG
+from plait.data.lerobot.info import recorded_view
 from plait.data.lerobot.reader import LeRobotReader
 from plait.data.normalize import NormStats
 from plait.data.stream_stats import StreamStats
@@ -146,6 +148,11 @@ class Demonstrations:
     def proprio_names(self) -> tuple[str, ...]:
         """Names of the dimensions of a state; none where the dataset does not name each."""
         return self._reader.proprio_names
+
+    @property
+    def view(self) -> Mapping[str, Any]:
+        """How the pictures were taken, as their recorder says it; empty where nothing says so."""
+        return recorded_view(self._reader.info)
 
     def steps_of(self, episodes: Int64[ndarray, " episodes"]) -> Int64[ndarray, " steps"]:
         """Return the steps of some episodes, in order."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import gymnasium
 
+import plait.envs.opengl_library  # noqa: F401  the first import of MuJoCo, with clear errors
 from plait.envs.family import Family
 from plait.envs.metaworld.family import MetaWorldFamily
 from plait.envs.tabletop.family import TabletopFamily

@@ -5,10 +5,12 @@ where the library it names is missing. Here the library is looked for first, and
 own is made when the first picture is taken: nothing needs to be set.
 """
 
-import ctypes.util
+import atexit
 import importlib
 import os
+import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
@@ -18,19 +20,27 @@ import numpy as np
 from jaxtyping import UInt8
 
 from plait.config import from_dict
-from plait.errors import PlaitError, UnknownNameError
-
-RENDERERS = ("opengl", "raycast")
-# Libraries by the platform of PyOpenGL that needs them. OSMesa first: it is one small package.
-LIBRARIES = {"osmesa": "OSMesa", "egl": "EGL"}
-HOW_TO_INSTALL = (
-    "install one: `apt-get install --no-install-recommends libosmesa6` on Debian and Ubuntu, "
-    "`dnf install mesa-libOSMesa` on Fedora"
+from plait.envs.opengl_library import (
+    HOW_TO_INSTALL,
+    NoOpenGLError,
+    find_platform,
+    require_opengl,
 )
+from plait.errors import UnknownNameError
 
+__all__ = [
+    "OPENGL",
+    "RAYCAST",
+    "RENDERERS",
+    "NoOpenGLError",
+    "OffscreenRenderer",
+    "RenderProfile",
+    "average",
+    "find_platform",
+    "require_opengl",
+]
 
-class NoOpenGLError(PlaitError):
-    """There is no OpenGL library to take pictures with."""
+OPENGL, RAYCAST = RENDERERS = ("opengl", "raycast")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +59,7 @@ class RenderProfile:
         multisamples: OpenGL's own samples a pixel; 0 for none.
     """
 
-    renderer: str = "opengl"
+    renderer: str = OPENGL
     supersample: int = 2
     has_shadows: bool = False
     has_reflections: bool = False
@@ -68,7 +78,7 @@ class RenderProfile:
         if isinstance(render, Mapping):
             cls.of(str(render.get("renderer", "")))
             return from_dict(cls, render)
-        return cls.of(render or "opengl")
+        return cls.of(render or OPENGL)
 
     @classmethod
     def of(cls, renderer: str) -> "RenderProfile":
@@ -86,36 +96,12 @@ class RenderProfile:
         return asdict(self)
 
 
-def find_platform() -> str | None:
-    """Return the platform that can render here: what `MUJOCO_GL` asks for, or what is installed."""
-    wanted = os.environ.get("PYOPENGL_PLATFORM") or os.environ.get("MUJOCO_GL", "")
-    names = [wanted.lower()] if wanted.lower() in LIBRARIES else list(LIBRARIES)
-    return next((name for name in names if ctypes.util.find_library(LIBRARIES[name])), None)
-
-
-def require_opengl(way_out: str = "") -> None:
-    """Refuse to start what needs pictures where none can be taken.
-
-    Args:
-        way_out: What else the user can do, as the end of a sentence.
-
-    Raises:
-        NoOpenGLError: Naming the package to install.
-    """
-    if find_platform() is None:
-        asked = os.environ.get("PYOPENGL_PLATFORM") or os.environ.get("MUJOCO_GL")
-        what = f"the OpenGL library that MUJOCO_GL={asked} asks for" if asked else "OSMesa nor EGL"
-        found = f"{what} was not found" if asked else f"neither {what} was found"
-        raise NoOpenGLError(
-            f"taking pictures needs OpenGL, and {found}; {HOW_TO_INSTALL}"
-            + (f"; or {way_out}" if way_out else "")
-        )
+_RENDERERS: "weakref.WeakSet[OffscreenRenderer]" = weakref.WeakSet()
 
 
 @cache
 def _current_context(process: int) -> Any:
-    """Make the OpenGL context of this process; all models share it."""
-    del process  # a forked child needs a context of its own
+    """Make the OpenGL context of this process (a forked child needs its own); models share it."""
     require_opengl()
     platform = find_platform()
     assert platform is not None
@@ -128,7 +114,19 @@ def _current_context(process: int) -> Any:
         raise NoOpenGLError(
             f"OpenGL by {platform} cannot be used ({error}); {HOW_TO_INSTALL}"
         ) from error
+    atexit.register(_close, process, context)
     return context
+
+
+def _close(process: int, context: Any) -> None:
+    """Free what OpenGL holds while Python still stands; at its very end that would be noise."""
+    if process != os.getpid():
+        return
+    with suppress(Exception):
+        context.make_current()
+        for renderer in list(_RENDERERS):
+            renderer.close()
+        context.free()
 
 
 class OffscreenRenderer:
@@ -144,7 +142,8 @@ class OffscreenRenderer:
     """
 
     def __init__(self, model: mujoco.MjModel, size: int, profile: RenderProfile) -> None:
-        _current_context(os.getpid())
+        # Others, such as a benchmark's own viewer, may have made theirs the current one.
+        _current_context(os.getpid()).make_current()
         self._model, self._size, self._supersample = model, size, profile.supersample
         side = size * profile.supersample
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, side)
@@ -162,6 +161,11 @@ class OffscreenRenderer:
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        _RENDERERS.add(self)
+
+    def close(self) -> None:
+        """Free its buffers; no more pictures can be taken."""
+        self._context.free()
 
     def render(
         self, model: mujoco.MjModel, data: mujoco.MjData, camera: int
@@ -173,6 +177,8 @@ class OffscreenRenderer:
             data: Its state.
             camera: Number of the camera.
         """
+        _current_context(os.getpid()).make_current()
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._camera.fixedcamid = camera
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(

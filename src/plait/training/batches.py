@@ -164,4 +164,5 @@ def describe_data(demonstrations: Demonstrations, image_size: int) -> DataSpec:
         proprio_names=demonstrations.proprio_names,
         action_names=demonstrations.action_names,
         fingerprint=demonstrations.fingerprint,
+        view=demonstrations.view,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from plait.data.convert.base import read_json
-from plait.data.lerobot.format import IMAGE_PREFIX, STATS_FILE
+from plait.data.lerobot.format import IMAGE_PREFIX, ORIGIN, STATS_FILE
 from plait.data.lerobot.reader import LeRobotReader
 
 # Share of an action's usual size below which it is rounding, not motion.
@@ -20,7 +20,7 @@ def summarize(root: Path) -> dict[str, Any]:
         DataError: If it cannot be read.
     """
     reader = LeRobotReader.open(root)
-    origin = reader.info["plait"]
+    origin = reader.info[ORIGIN]
     notes = _notes(root, reader)
     return {
         "dataset": str(root),
@@ -53,7 +53,7 @@ def _notes(root: Path, reader: LeRobotReader) -> list[str]:
         for camera, values in brightest.items()
         if values is not None and not np.any(values)
     ]
-    origin = reader.info["plait"]
+    origin = reader.info[ORIGIN]
     if origin["taken"].get("image_convention") == "opengl" and origin["orientation"] == "raw":
         notes.append("the source's images are upside down; see --orientation")
     starts = reader.episode_bounds[:, 0]

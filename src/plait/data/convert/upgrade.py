@@ -20,6 +20,7 @@ from plait.data.lerobot.format import (
     DATA_PATH,
     FILES_PER_CHUNK,
     INFO_FILE,
+    ORIGIN,
     VERSION,
     VIDEO_PATH,
 )
@@ -238,7 +239,7 @@ def _info(reader: LeRobotReader, origin: Mapping[str, Any]) -> dict[str, Any]:
         "data_path": DATA_PATH,
         "video_path": VIDEO_PATH if reader.episodes.videos else None,
         "features": features,
-        "plait": dict(origin),
+        ORIGIN: dict(origin),
     }
 
 

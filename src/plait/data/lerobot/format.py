@@ -13,6 +13,8 @@ from numpy import ndarray
 
 VERSION = "v3.0"
 INFO_FILE = "meta/info.json"
+# Key of our own in it: where the data come from and what was done to them.
+ORIGIN = "plait"
 STATS_FILE = "meta/stats.json"
 TASKS_FILE = "meta/tasks.parquet"
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"

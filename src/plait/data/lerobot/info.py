@@ -2,13 +2,13 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
 from plait.data.files import beside
-from plait.data.lerobot.format import ACTION, IMAGE_PREFIX, INFO_FILE, STATE
+from plait.data.lerobot.format import ACTION, IMAGE_PREFIX, INFO_FILE, ORIGIN, STATE
 from plait.data.lerobot.json_files import COPY_AGAIN, read_object
 from plait.errors import DataError
 
@@ -58,6 +58,13 @@ def read_info(root: Path) -> dict[str, Any]:
         info[name] = int(info[name])
     _check_features(path, info["features"])
     return info
+
+
+def recorded_view(info: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return how pictures were taken, which Plait writes where a simulator knows several ways."""
+    origin = info.get(ORIGIN)
+    view = origin.get("view") if isinstance(origin, Mapping) else None
+    return view if isinstance(view, Mapping) else {}
 
 
 def is_v2(info: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from plait.data.lerobot.format import (
     EPISODES_PATH,
     FILES_PER_CHUNK,
     INFO_FILE,
+    ORIGIN,
     STATS_FILE,
     TASKS_FILE,
     VERSION,
@@ -108,5 +109,5 @@ def write_info(
     }
     if origin is not None:
         # Readers of the format pass over keys that they do not know.
-        info["plait"] = origin
+        info[ORIGIN] = origin
     (root / INFO_FILE).write_text(json.dumps(info, indent=4), encoding="utf-8")

@@ -30,7 +30,7 @@ from plait.envs.metaworld.simulator import (
     Simulator,
 )
 from plait.envs.metaworld.tasks import Task, suite_tasks
-from plait.envs.opengl import RenderProfile, require_opengl
+from plait.envs.opengl import OPENGL, RenderProfile, require_opengl
 from plait.errors import OptionError, UnknownNameError
 
 DEFAULT_CAMERAS = ("corner2",)
@@ -116,7 +116,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         if not 8 <= image_size <= 1024:
             raise OptionError(f"image_size must be from 8 to 1024 pixels, but is {image_size}")
         self.profile = profile or RenderProfile()
-        if self.profile.renderer == "opengl":
+        if self.profile.renderer == OPENGL:
             require_opengl("take the ray-cast view, another picture, with --render raycast")
         self._cameras, self._size = tuple(cameras), image_size
         self._is_lazy = are_pictures_lazy

@@ -3,6 +3,7 @@
 import importlib.metadata
 from types import ModuleType
 
+from plait.envs.opengl_library import leftovers_of_mujoco_4
 from plait.errors import PlaitError
 
 MUJOCO_VERSION = "3.3.0"
@@ -36,7 +37,8 @@ def import_metaworld() -> ModuleType:
         import metaworld.env_dict
         import metaworld.policies
     except ImportError as error:
+        todo = leftovers_of_mujoco_4() or f"install it anew with: {INSTALL}"
         raise MissingBenchmarkError(
-            f"Meta-World {installed} cannot be imported ({error}); install it anew with: {INSTALL}"
+            f"Meta-World {installed} cannot be imported ({error}); {todo}"
         ) from error
     return metaworld

@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from plait.envs.metaworld.requirements import import_metaworld
-from plait.envs.opengl import OffscreenRenderer, RenderProfile
+from plait.envs.opengl import RAYCAST, OffscreenRenderer, RenderProfile
+from plait.envs.raycast import RaycastRenderer
 from plait.errors import UnknownNameError
 
 # Cameras by their names here, with those of the model. `corner2` is where LeRobot and the papers
@@ -52,7 +53,7 @@ class Simulator:
         self._env._freeze_rand_vec = False
         self._env.seeded_rand_vec = True
         self._state = np.zeros(0)
-        self._renderers: dict[tuple[int, RenderProfile], OffscreenRenderer] = {}
+        self._renderers: dict[tuple[int, RenderProfile], OffscreenRenderer | RaycastRenderer] = {}
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -99,7 +100,8 @@ class Simulator:
         number = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, CAMERAS[camera])
         key = (size, profile)
         if key not in self._renderers:
-            self._renderers[key] = OffscreenRenderer(self.model, size, profile)
+            kind = RaycastRenderer if profile.renderer == RAYCAST else OffscreenRenderer
+            self._renderers[key] = kind(self.model, size, profile)
         picture = self._renderers[key].render(self.model, self.data, number)
         return np.ascontiguousarray(picture[::-1, ::-1]) if camera in TURNED else picture
 

@@ -18,9 +18,9 @@ import mujoco
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
 
+from plait.envs.primitives import Meet, camera_rays, meet_box, meet_cylinder, meet_sphere
 from plait.envs.tabletop.backdrop import Backdrop
 from plait.envs.tabletop.model import HIDDEN_GROUP
-from plait.envs.tabletop.primitives import Meet, meet_box, meet_cylinder, meet_sphere
 
 Image = UInt8[np.ndarray, "height width_px 3"]
 
@@ -66,16 +66,6 @@ class Hits(NamedTuple):
     facing: Float[np.ndarray, " hits"]  # the normal's component towards the light
 
 
-@lru_cache(maxsize=16)
-def _camera_rays(size: int, half: float) -> Float[np.ndarray, "3 pixels"]:
-    """Return a ray through the centre of each pixel, in the camera's frame."""
-    centre = ((np.arange(size) + 0.5) / size * 2 - 1) * half
-    x, y = np.meshgrid(centre, -centre)
-    rays = np.stack([x.ravel(), y.ravel(), np.full(size * size, -1.0)])
-    rays.setflags(write=False)
-    return rays
-
-
 @lru_cache(maxsize=8)
 def _base_view(size: int) -> tuple[View, Backdrop]:
     """Return the fixed camera, which always sees the same of the table."""
@@ -86,7 +76,7 @@ def _base_view(size: int) -> tuple[View, Backdrop]:
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(back, right), back], axis=1)
     half = float(np.tan(FIELD_OF_VIEW_RAD["base"] / 2))
-    view = View(origin, rotation, half, _camera_rays(size, half))
+    view = View(origin, rotation, half, camera_rays(size, half))
     return view, Backdrop(origin, rotation @ view.rays)
 
 
@@ -125,7 +115,7 @@ class Raycaster:
         half = float(np.tan(FIELD_OF_VIEW_RAD[camera] / 2))
         origin = self._data.cam_xpos[self._wrist].copy()
         rotation = self._data.cam_xmat[self._wrist].reshape(3, 3).copy()
-        view = View(origin, rotation, half, _camera_rays(size, half))
+        view = View(origin, rotation, half, camera_rays(size, half))
         return view, Backdrop(origin, rotation @ view.rays)
 
     def render(self, camera: str, size: int, *, supersample: int = 1) -> Image:

@@ -1,4 +1,4 @@
-"""Where rays meet boxes, cylinders and spheres, and which way the surface faces there.
+"""Where rays meet simple shapes, and which way the surface faces there.
 
 All functions work in the primitive's own frame on `[3, pairs]` arrays, one (ray, primitive) pair a
 column. Each primitive is an intersection of slabs and round hulls: a ray is inside from the last
@@ -6,6 +6,7 @@ entry to the first exit, and the surface it enters through gives the normal in c
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,21 @@ Vectors = Float[np.ndarray, "3 pairs"]
 Scalars = Float[np.ndarray, " pairs"]
 
 _TINY = 1e-12
+
+
+@lru_cache(maxsize=16)
+def camera_rays(size: int, half: float) -> Float[np.ndarray, "3 pixels"]:
+    """Return a ray through the centre of each pixel, in the camera's frame.
+
+    Args:
+        size: Height and width of the picture in pixels.
+        half: Slope of its edge, the tangent of half the field of view.
+    """
+    centre = ((np.arange(size) + 0.5) / size * 2 - 1) * half
+    x, y = np.meshgrid(centre, -centre)
+    rays = np.stack([x.ravel(), y.ravel(), np.full(size * size, -1.0)])
+    rays.setflags(write=False)
+    return rays
 
 
 def meet_box(
@@ -71,6 +87,32 @@ def meet_sphere(
     reach = np.where(met, first, 0.0)
     facing = _dot(origin + reach * ray, light) / radius
     return np.where(met, first, np.inf), facing
+
+
+def meet_capsule(
+    origin: Vectors, ray: Vectors, size: Vectors, light: Vectors
+) -> tuple[Scalars, Scalars]:
+    """Intersect rays with upright capsules; `size` is (radius, half height, unused)."""
+    reach, facing = meet_cylinder(origin, ray, size, light)
+    for sign in (-1.0, 1.0):
+        end = origin.copy()
+        end[2] += sign * size[1]
+        at_end, facing_end = meet_sphere(end, ray, size, light)
+        facing = np.where(at_end < reach, facing_end, facing)
+        reach = np.minimum(reach, at_end)
+    return reach, facing
+
+
+def meet_plane(
+    origin: Vectors, ray: Vectors, size: Vectors, light: Vectors
+) -> tuple[Scalars, Scalars]:
+    """Intersect rays from above with the plane z = 0; half sides of `size`, where 0 is endless."""
+    met = (ray[2] < -_TINY) & (origin[2] > 0)
+    reach = np.where(met, -origin[2] / np.where(met, ray[2], -1.0), 0.0)
+    for axis in (0, 1):
+        place = origin[axis] + reach * ray[axis]
+        met &= (size[axis] <= 0) | (np.abs(place) <= size[axis])
+    return np.where(met, reach, np.inf), light[2].copy()
 
 
 def _meet_round(

@@ -1,0 +1,365 @@
+"""Pictures of any MuJoCo model without OpenGL: one ray a pixel, flat colours, shaded by angle.
+
+Simple shapes, sites included, are met in closed form; MuJoCo casts the rays at meshes, whose
+normals follow from the depths of neighbouring pixels. A textured surface has its mean colour, and
+nothing casts a shadow: a picture of its own kind, which must not be mixed with OpenGL's.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import product
+from typing import NamedTuple
+
+import mujoco
+import numpy as np
+from jaxtyping import Float, Float32, Int, UInt8
+
+from plait.envs.opengl import RenderProfile, average
+from plait.envs.primitives import (
+    Meet,
+    camera_rays,
+    meet_box,
+    meet_capsule,
+    meet_cylinder,
+    meet_plane,
+    meet_sphere,
+)
+
+_MEET: dict[int, Meet] = {
+    int(mujoco.mjtGeom.mjGEOM_PLANE): meet_plane,
+    int(mujoco.mjtGeom.mjGEOM_SPHERE): meet_sphere,
+    int(mujoco.mjtGeom.mjGEOM_CAPSULE): meet_capsule,
+    int(mujoco.mjtGeom.mjGEOM_CYLINDER): meet_cylinder,
+    int(mujoco.mjtGeom.mjGEOM_BOX): meet_box,
+}
+# As a viewer of MuJoCo shows them unless it is told otherwise.
+_SHOWN_GROUPS = (0, 1, 2)
+_CAST_GROUP, _IDLE_GROUP = 0, 1
+_LIGHT = np.array([-0.30, 0.42, 1.0]) / np.linalg.norm([-0.30, 0.42, 1.0])
+# Every face gets some light, and no two faces of a box the same.
+_DARKEST, _BRIGHTEST = 0.45, 1.05
+_SKY = np.array([0.55, 0.63, 0.72], np.float32)
+# MuJoCo's colour of a geom that was given none; its material's then counts.
+_NO_COLOUR = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
+_MIN_OPACITY = 0.5
+_CORNERS = np.array(list(product((-1.0, 1.0), repeat=3)))
+
+
+class Shape(NamedTuple):
+    """A geom or a site of a simple shape."""
+
+    is_site: bool
+    number: int
+    meet: Meet
+    size: Float[np.ndarray, "3"]
+    extent: Float[np.ndarray, "3"]  # half of its bounding box; inf for a plane
+    colour: Float32[np.ndarray, "3"]
+
+
+class View(NamedTuple):
+    """A camera in its pose; `rotation` turns its frame into the world's."""
+
+    origin: Float[np.ndarray, "3"]
+    rotation: Float[np.ndarray, "3 3"]
+    half: float  # slope of the picture's edge
+    rays: Float[np.ndarray, "3 pixels"]  # in the world's frame, 1 long along the camera's axis
+
+
+class Canvas:
+    """What each pixel has met so far.
+
+    Args:
+        num_pixels: Of the picture.
+    """
+
+    def __init__(self, num_pixels: int) -> None:
+        self.reach = np.full(num_pixels, np.inf)
+        self.facing = np.ones(num_pixels)
+        self.colour = np.broadcast_to(_SKY, (num_pixels, 3)).copy()
+
+    def add(
+        self,
+        pixels: Int[np.ndarray, " some"],
+        reach: Float[np.ndarray, " some"],
+        facing: Float[np.ndarray, " some"],
+        colour: Float32[np.ndarray, "*some 3"],
+    ) -> None:
+        """Paint a surface where it is nearer than what is there."""
+        nearer = reach < self.reach[pixels]
+        pixels = pixels[nearer]
+        self.reach[pixels], self.facing[pixels] = reach[nearer], facing[nearer]
+        self.colour[pixels] = colour if colour.ndim == 1 else colour[nearer]
+
+    def lit(self) -> UInt8[np.ndarray, "pixels 3"]:
+        """Return the picture; a surface that turns away from the light is darker."""
+        light = _DARKEST + (_BRIGHTEST - _DARKEST) * (self.facing + 1) / 2
+        light[np.isinf(self.reach)] = 1.0
+        lit = np.minimum(self.colour * light[:, None], 1.0)
+        return (lit * 255 + 0.5).astype(np.uint8)
+
+
+class RaycastRenderer:
+    """Takes square pictures of one model.
+
+    Args:
+        model: The model.
+        size: Height and width in pixels.
+        profile: How; of it, only the samples a pixel count here.
+        hidden_groups: Groups of geoms that are not shown, beside those that MuJoCo never shows.
+    """
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        size: int,
+        profile: RenderProfile,
+        hidden_groups: Sequence[int] = (),
+    ) -> None:
+        self._size, self._supersample = size, profile.supersample
+        self._shapes = [*_geoms(model, hidden_groups), *_sites(model)]
+        shown = [number for number in range(model.ngeom) if _is_shown(model, number, hidden_groups)]
+        self._meshes = [number for number in shown if int(model.geom_type[number]) not in _MEET]
+        self._colours = np.stack([_geom_rgba(model, each)[:3] for each in range(model.ngeom)])
+
+    def render(
+        self, model: mujoco.MjModel, data: mujoco.MjData, camera: int
+    ) -> UInt8[np.ndarray, "size size 3"]:
+        """Take a picture.
+
+        Args:
+            model: The model, or another one with the same geoms.
+            data: Its state.
+            camera: Number of the camera.
+        """
+        side = self._size * self._supersample
+        view = _view(model, data, camera, side)
+        canvas = Canvas(side * side)
+        for shape in self._shapes:
+            _paint(canvas, shape, data, view, side)
+        self._paint_meshes(canvas, model, data, view, side)
+        return average(canvas.lit().reshape(side, side, 3), self._supersample)
+
+    def _paint_meshes(
+        self,
+        canvas: Canvas,
+        model: mujoco.MjModel,
+        data: mujoco.MjData,
+        view: View,
+        side: int,
+    ) -> None:
+        """Let MuJoCo cast rays at the meshes, where they may be."""
+        wanted = np.zeros((side, side), np.bool_)
+        for number in self._meshes:
+            centre, extent = np.split(model.geom_aabb[number], 2)
+            turn = data.geom_xmat[number].reshape(3, 3)
+            place = data.geom_xpos[number] + turn @ centre
+            wanted[_window(place, turn, extent, view, side)] = True
+        pixels = np.flatnonzero(wanted)
+        if not len(pixels):
+            return
+        rays = view.rays[:, pixels]
+        with _only(model, self._meshes):
+            geoms, reach = _cast(model, data, view.origin, rays)
+        hit = np.flatnonzero(geoms >= 0)
+        points = np.full((side * side, 3), np.nan)
+        numbers = np.full(side * side, -1)
+        points[pixels[hit]] = view.origin + (reach[hit] * rays[:, hit]).T
+        numbers[pixels[hit]] = geoms[hit]
+        normals = _normals(points.reshape(side, side, 3), numbers.reshape(side, side), view)
+        facing = normals.reshape(-1, 3)[pixels[hit]] @ _LIGHT
+        canvas.add(pixels[hit], reach[hit], facing, self._colours[geoms[hit]])
+
+
+def _view(model: mujoco.MjModel, data: mujoco.MjData, camera: int, side: int) -> View:
+    """Return a camera as it stands now."""
+    half = float(np.tan(np.deg2rad(model.cam_fovy[camera]) / 2))
+    rotation = data.cam_xmat[camera].reshape(3, 3).copy()
+    return View(data.cam_xpos[camera].copy(), rotation, half, rotation @ camera_rays(side, half))
+
+
+def _paint(canvas: Canvas, shape: Shape, data: mujoco.MjData, view: View, side: int) -> None:
+    """Cast rays at a simple shape, where it may be."""
+    places, turns = (
+        (data.site_xpos, data.site_xmat) if shape.is_site else (data.geom_xpos, data.geom_xmat)
+    )
+    place, turn = places[shape.number], turns[shape.number].reshape(3, 3)
+    rows, columns = _window(place, turn, shape.extent, view, side)
+    pixels = np.arange(side * side).reshape(side, side)[rows, columns].ravel()
+    if not len(pixels):
+        return
+    rays = turn.T @ view.rays[:, pixels]
+    origin, light = turn.T @ (view.origin - place), turn.T @ _LIGHT
+    alike = [np.broadcast_to(each[:, None], rays.shape) for each in (origin, shape.size, light)]
+    reach, facing = shape.meet(alike[0], rays, alike[1], alike[2])
+    canvas.add(pixels, reach, facing, shape.colour)
+
+
+def _window(
+    place: Float[np.ndarray, "3"],
+    turn: Float[np.ndarray, "3 3"],
+    extent: Float[np.ndarray, "3"],
+    view: View,
+    side: int,
+) -> tuple[slice, slice]:
+    """Return the rows and columns that may see a box: those of its corners, if all are in front."""
+    everything = slice(0, side), slice(0, side)
+    if not np.isfinite(extent).all():
+        return everything
+    corners = ((_CORNERS * extent) @ turn.T + (place - view.origin)) @ view.rotation
+    depth = -corners[:, 2]
+    if depth.max() <= 0:
+        return slice(0), slice(0)
+    if depth.min() < 1e-3:
+        return everything
+    scale = 0.5 * side / (view.half * depth)
+    ends = []
+    for places in (0.5 * side - scale * corners[:, 1], 0.5 * side + scale * corners[:, 0]):
+        low, high = np.clip([places.min() - 1, places.max() + 2], 0, side).astype(int)
+        ends.append(slice(low, high))
+    return ends[0], ends[1]
+
+
+def _cast(
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    origin: Float[np.ndarray, "3"],
+    rays: Float[np.ndarray, "3 pixels"],
+) -> tuple[Int[np.ndarray, " pixels"], Float[np.ndarray, " pixels"]]:
+    """Return the geom that each ray meets first (-1: none), and the multiple of the ray to it."""
+    number = rays.shape[1]
+    geoms, distance = np.full(number, -1, np.int32), np.empty(number)
+    length = np.linalg.norm(rays, axis=0)
+    groups = np.zeros(mujoco.mjNGROUP, np.uint8)
+    groups[_CAST_GROUP] = 1
+    directions = np.ascontiguousarray((rays / length).T).ravel()
+    mujoco.mj_multiRay(
+        model, data, origin, directions, groups, 1, -1, geoms, distance, number, mujoco.mjMAXVAL
+    )
+    return geoms, distance / length
+
+
+@contextmanager
+def _only(model: mujoco.MjModel, geoms: Sequence[int]) -> Iterator[None]:
+    """Let rays meet some geoms alone, and all that these have of surface.
+
+    MuJoCo passes over a geom whose bounding box's corners, as directions, do not enclose a ray,
+    which loses surface where the box is near (its faces bulge beyond their corners). Of a box that
+    holds the camera nothing is passed over.
+    """
+    groups, boxes = model.geom_group.copy(), model.geom_aabb.copy()
+    model.geom_group[:] = _IDLE_GROUP
+    model.geom_group[list(geoms)] = _CAST_GROUP
+    model.geom_aabb[list(geoms), 3:] = 1e6
+    try:
+        yield
+    finally:
+        model.geom_group[:], model.geom_aabb[:] = groups, boxes
+
+
+def _normals(
+    points: Float[np.ndarray, "side side 3"], geoms: Int[np.ndarray, "side side"], view: View
+) -> Float[np.ndarray, "side side 3"]:
+    """Return the direction that each surface faces, from the points that neighbours meet.
+
+    Of the two neighbours along a row, and along a column, that one counts that meets the same geom
+    nearer to the pixel's own point; a pixel with none is taken to face the camera.
+    """
+    across, down = (_step(points, geoms, axis) for axis in (1, 0))
+    normals = np.cross(down, across)
+    length = np.linalg.norm(normals, axis=2, keepdims=True)
+    back = view.origin - points
+    back /= np.linalg.norm(back, axis=2, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        normals = normals / length
+    normals = np.where(np.isfinite(normals), normals, back)
+    # Towards the camera: what is seen is never the back of a surface.
+    return np.where((normals * back).sum(axis=2, keepdims=True) < 0, -normals, normals)
+
+
+def _step(
+    points: Float[np.ndarray, "side side 3"], geoms: Int[np.ndarray, "side side"], axis: int
+) -> Float[np.ndarray, "side side 3"]:
+    """Return the way to the next point on the same geom, forwards or backwards; NaN for none."""
+    ahead = np.full(points.shape, np.nan)
+    first, last = [slice(None)] * 2, [slice(None)] * 2
+    first[axis], last[axis] = slice(None, -1), slice(1, None)
+    here, there = tuple(first), tuple(last)
+    is_same = (geoms[here] == geoms[there])[..., None]
+    way = np.where(is_same, points[there] - points[here], np.nan)
+    ahead[here] = way
+    behind = np.full(points.shape, np.nan)
+    behind[there] = way
+    lengths = [np.nan_to_num((each**2).sum(axis=2), nan=np.inf) for each in (ahead, behind)]
+    return np.where((lengths[0] <= lengths[1])[..., None], ahead, behind)
+
+
+def _is_shown(model: mujoco.MjModel, geom: int, hidden_groups: Sequence[int]) -> bool:
+    group = int(model.geom_group[geom])
+    is_opaque = bool(_geom_rgba(model, geom)[3] >= _MIN_OPACITY)
+    return group in _SHOWN_GROUPS and group not in hidden_groups and is_opaque
+
+
+def _geoms(model: mujoco.MjModel, hidden_groups: Sequence[int]) -> Iterator[Shape]:
+    for number in range(model.ngeom):
+        kind = int(model.geom_type[number])
+        if kind in _MEET and _is_shown(model, number, hidden_groups):
+            colour = _geom_rgba(model, number)[:3]
+            yield _shape(kind, number, model.geom_size[number], colour, is_site=False)
+
+
+def _sites(model: mujoco.MjModel) -> Iterator[Shape]:
+    for number in range(model.nsite):
+        rgba = _rgba(model, int(model.site_matid[number]), model.site_rgba[number])
+        is_shown = model.site_group[number] in _SHOWN_GROUPS and rgba[3] >= _MIN_OPACITY
+        kind = int(model.site_type[number])
+        if kind in _MEET and is_shown:
+            yield _shape(kind, number, model.site_size[number], rgba[:3], is_site=True)
+
+
+def _shape(
+    kind: int,
+    number: int,
+    size: Float[np.ndarray, "3"],
+    colour: Float32[np.ndarray, "3"],
+    *,
+    is_site: bool,
+) -> Shape:
+    size = size.astype(np.float64)
+    radius, half, _ = size
+    extents = {
+        meet_plane: np.full(3, np.inf),
+        meet_sphere: np.full(3, radius),
+        meet_capsule: np.array([radius, radius, radius + half]),
+        meet_cylinder: np.array([radius, radius, half]),
+        meet_box: size,
+    }
+    meet = _MEET[kind]
+    return Shape(is_site, number, meet, size, extents[meet], colour)
+
+
+def _geom_rgba(model: mujoco.MjModel, geom: int) -> Float32[np.ndarray, "4"]:
+    return _rgba(model, int(model.geom_matid[geom]), model.geom_rgba[geom])
+
+
+def _rgba(
+    model: mujoco.MjModel, material: int, own: Float32[np.ndarray, "4"]
+) -> Float32[np.ndarray, "4"]:
+    """Return the colour and opacity of a surface: its own, or else its material's."""
+    if material < 0 or not np.array_equal(own, _NO_COLOUR):
+        rgba: Float32[np.ndarray, 4] = own.copy()
+    else:
+        rgba = model.mat_rgba[material].copy()
+    if material >= 0:
+        texture = int(model.mat_texid[material][mujoco.mjtTextureRole.mjTEXROLE_RGB])
+        if texture >= 0:
+            rgba[:3] *= _mean_colour(model, texture)
+    return rgba
+
+
+def _mean_colour(model: mujoco.MjModel, texture: int) -> Float32[np.ndarray, "3"]:
+    """Return the mean colour of a texture."""
+    channels, start = int(model.tex_nchannel[texture]), int(model.tex_adr[texture])
+    count = int(model.tex_height[texture]) * int(model.tex_width[texture])
+    pixels = model.tex_data[start : start + count * channels].reshape(count, channels)
+    mean: Float32[np.ndarray, 3] = (pixels[:, :3].mean(axis=0) / 255).astype(np.float32)
+    return mean

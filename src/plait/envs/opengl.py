@@ -178,7 +178,6 @@ class OffscreenRenderer:
             camera: Number of the camera.
         """
         _current_context(os.getpid()).make_current()
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         self._camera.fixedcamid = camera
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(

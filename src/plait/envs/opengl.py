@@ -9,7 +9,7 @@ import atexit
 import importlib
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -136,12 +136,19 @@ class OffscreenRenderer:
         model: The model; its limits for offscreen pictures are raised as needed.
         size: Height and width in pixels.
         profile: How.
+        hidden_groups: Groups of geoms that are not drawn, such as those that only collide.
 
     Raises:
         NoOpenGLError: If there is no OpenGL.
     """
 
-    def __init__(self, model: mujoco.MjModel, size: int, profile: RenderProfile) -> None:
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        size: int,
+        profile: RenderProfile,
+        hidden_groups: Sequence[int] = (),
+    ) -> None:
         # Others, such as a benchmark's own viewer, may have made theirs the current one.
         _current_context(os.getpid()).make_current()
         self._model, self._size, self._supersample = model, size, profile.supersample
@@ -158,6 +165,8 @@ class OffscreenRenderer:
         self._scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = profile.has_shadows
         self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = profile.has_reflections
         self._option = mujoco.MjvOption()
+        for group in hidden_groups:
+            self._option.geomgroup[group] = 0
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)

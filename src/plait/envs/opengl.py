@@ -89,7 +89,8 @@ class RenderProfile:
         """
         if renderer not in RENDERERS:
             raise UnknownNameError("renderer", renderer, RENDERERS)
-        return cls(renderer=renderer)
+        # A ray costs as much as the next; OpenGL's samples are nearly free.
+        return cls(renderer=renderer, supersample=1 if renderer == RAYCAST else cls.supersample)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -155,6 +156,7 @@ class OffscreenRenderer:
         side = size * profile.supersample
         model.vis.global_.offwidth = max(model.vis.global_.offwidth, side)
         model.vis.global_.offheight = max(model.vis.global_.offheight, side)
+        shadow_side = model.vis.quality.shadowsize
         model.vis.quality.offsamples = profile.multisamples
         if not profile.has_shadows:
             # A shadow map of 64 MB would be kept for every model, used or not.
@@ -170,6 +172,7 @@ class OffscreenRenderer:
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        model.vis.quality.shadowsize = shadow_side  # another profile may want shadows
         _RENDERERS.add(self)
 
     def close(self) -> None:

@@ -43,6 +43,8 @@ _SKY = np.array([0.55, 0.63, 0.72], np.float32)
 _NO_COLOUR = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 _MIN_OPACITY = 0.5
 _CORNERS = np.array(list(product((-1.0, 1.0), repeat=3)))
+# From 3.5 on MuJoCo says normals too. They are not read: a picture is the same in every version.
+_HAS_NORMALS = "normal" in (mujoco.mj_multiRay.__doc__ or "")
 
 
 class Shape(NamedTuple):
@@ -132,12 +134,16 @@ class RaycastRenderer:
             camera: Number of the camera.
         """
         side = self._size * self._supersample
-        view = _view(model, data, camera, side)
+        canvas = self.cast(model, data, view_of(model, data, camera, side), side)
+        return average(canvas.lit().reshape(side, side, 3), self._supersample)
+
+    def cast(self, model: mujoco.MjModel, data: mujoco.MjData, view: View, side: int) -> Canvas:
+        """Return what the ray of each pixel meets first."""
         canvas = Canvas(side * side)
         for shape in self._shapes:
             _paint(canvas, shape, data, view, side)
         self._paint_meshes(canvas, model, data, view, side)
-        return average(canvas.lit().reshape(side, side, 3), self._supersample)
+        return canvas
 
     def _paint_meshes(
         self,
@@ -170,8 +176,8 @@ class RaycastRenderer:
         canvas.add(pixels[hit], reach[hit], facing, self._colours[geoms[hit]])
 
 
-def _view(model: mujoco.MjModel, data: mujoco.MjData, camera: int, side: int) -> View:
-    """Return a camera as it stands now."""
+def view_of(model: mujoco.MjModel, data: mujoco.MjData, camera: int, side: int) -> View:
+    """Return a camera as it stands now, with a ray for each pixel."""
     half = float(np.tan(np.deg2rad(model.cam_fovy[camera]) / 2))
     rotation = data.cam_xmat[camera].reshape(3, 3).copy()
     return View(data.cam_xpos[camera].copy(), rotation, half, rotation @ camera_rays(side, half))
@@ -232,9 +238,9 @@ def _cast(
     groups = np.zeros(mujoco.mjNGROUP, np.uint8)
     groups[_CAST_GROUP] = 1
     directions = np.ascontiguousarray((rays / length).T).ravel()
-    mujoco.mj_multiRay(
-        model, data, origin, directions, groups, 1, -1, geoms, distance, number, mujoco.mjMAXVAL
-    )
+    outputs = (geoms, distance, *([np.empty(3 * number)] if _HAS_NORMALS else []))
+    far = mujoco.mjMAXVAL
+    mujoco.mj_multiRay(model, data, origin, directions, groups, 1, -1, *outputs, number, far)
     return geoms, distance / length
 
 

@@ -1,0 +1,125 @@
+"""Pictures, against the benchmark's own at the same state, and LeRobot's adapter's protocol."""
+
+import mujoco
+import numpy as np
+import pytest
+
+from plait.envs import make_env
+from plait.envs.metaworld.simulator import CAMERAS, Simulator
+from plait.envs.opengl import RAYCAST, RenderProfile, find_platform
+
+metaworld = pytest.importorskip("metaworld")
+
+SIZE = 96
+STOCK = RenderProfile(supersample=1, has_shadows=True, has_reflections=True, multisamples=4)
+needs_opengl = pytest.mark.skipif(find_platform() is None, reason="no OpenGL library is installed")
+
+
+class Adapter:
+    """The benchmark as LeRobot's adapter uses it, but for seeds that count.
+
+    Its camera is `corner2`, moved; its picture is turned on both axes; the state is the first four
+    numbers of the benchmark's own; success ends an episode, and so do 500 steps.
+    """
+
+    def __init__(self, task: str, size: int) -> None:
+        benchmark = metaworld.MT1(task, seed=42)
+        self.env = benchmark.train_classes[task](
+            render_mode="rgb_array", camera_name="corner2", width=size, height=size
+        )
+        self.env.set_task(benchmark.train_tasks[0])
+        self.env.model.cam_pos[2] = [0.75, 0.075, 0.7]
+        self.env._freeze_rand_vec = False
+        self.env.seeded_rand_vec = True
+
+    def reset(self, seed: int) -> np.ndarray:
+        self.env.seed(seed)
+        raw, _ = self.env.reset()
+        mujoco.mj_forward(self.env.model, self.env.data)
+        return raw[:4]
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, bool]:
+        raw, _, _, _, info = self.env.step(action)
+        return raw[:4], bool(info["success"])
+
+    def picture(self) -> np.ndarray:
+        return np.flip(self.env.render(), (0, 1))
+
+
+@needs_opengl
+@pytest.mark.parametrize(("task", "seed"), [("drawer-open-v3", 3), ("pick-place-v3", 5)])
+def test_episodes_and_pictures_are_those_of_lerobots_adapter(task, seed, monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", find_platform())
+    env = make_env(f"metaworld/{task}", image_size=SIZE, render=STOCK, are_pictures_lazy=True)
+    env.unwrapped.reset(seed=seed)
+    env.unwrapped.simulator.render("corner2", SIZE, RenderProfile())  # leaves no trace
+    observation, _ = env.reset(seed=seed)
+    adapter = Adapter(task, SIZE)
+    proprio = adapter.reset(seed)
+    np.testing.assert_allclose(observation["proprio"], proprio, atol=1e-6)
+    check_alike(observation["images"]["corner2"], adapter.picture())
+    for action in np.random.default_rng(0).uniform(-1, 1, (20, 4)).astype(np.float32):
+        observation, _, terminated, _, _ = env.step(action)
+        proprio, is_success = adapter.step(action)
+        np.testing.assert_allclose(observation["proprio"], proprio, atol=1e-6)
+        assert terminated == is_success
+    check_alike(observation["images"]["corner2"], adapter.picture())
+    assert env.observation_space["proprio"].shape == env.action_space.shape == (4,)
+
+
+def check_alike(ours: np.ndarray, theirs: np.ndarray) -> None:
+    difference = np.abs(ours.astype(int) - theirs.astype(int))
+    assert difference.mean() < 0.5
+    assert (difference.max(axis=2) > 16).mean() < 0.01
+    # Turned otherwise it would be another picture.
+    assert np.abs(ours[::-1].astype(int) - theirs.astype(int)).mean() > 5
+
+
+@needs_opengl
+def test_the_fast_profile_differs_by_shadows_and_reflections_alone():
+    simulator = Simulator("drawer-open-v3")
+    simulator.reset(3)
+    fast, stock = (simulator.render("corner2", SIZE, each) for each in (RenderProfile(), STOCK))
+    difference = np.abs(fast.astype(int) - stock.astype(int)).max(axis=2)
+    assert 0.02 < (difference > 16).mean() < 0.4
+    np.testing.assert_array_equal(simulator.render("corner2", SIZE, STOCK), stock)
+    np.testing.assert_array_equal(simulator.render("corner2", SIZE, RenderProfile()), fast)
+
+
+@needs_opengl
+def test_the_same_seed_gives_the_same_picture_in_a_used_simulator():
+    env = make_env("metaworld/MT10", image_size=48)
+    first = env.reset(seed=4)[0]["images"]["corner2"]
+    env.step(np.ones(4, np.float32))
+    env.reset(seed=0)
+    env.reset(seed=14)
+    np.testing.assert_array_equal(env.reset(seed=4)[0]["images"]["corner2"], first)
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_the_ray_cast_view_shows_the_same_things_in_the_same_places(camera):
+    """Every pixel in which the hand's joints lie is the arm's in both, and edges coincide."""
+    if find_platform() is None:
+        pytest.skip("no OpenGL library is installed")
+    simulator = Simulator("drawer-open-v3")
+    simulator.reset(3)
+    raycast = simulator.render(camera, SIZE, RenderProfile(renderer=RAYCAST))
+    opengl = simulator.render(camera, SIZE, RenderProfile())
+    grey = [picture.astype(float).mean(axis=2) for picture in (raycast, opengl)]
+    assert np.corrcoef(grey[0].ravel(), grey[1].ravel())[0, 1] > 0.5
+    turned = np.corrcoef(grey[0][::-1].ravel(), grey[1].ravel())[0, 1]
+    assert turned < np.corrcoef(grey[0].ravel(), grey[1].ravel())[0, 1]
+
+
+def test_the_goal_is_drawn_without_opengl():
+    """The goal of reach is a red site; without it the task could not be seen."""
+    simulator = Simulator("reach-v3")
+    simulator.reset(2)
+    profile = RenderProfile(renderer=RAYCAST, supersample=1)
+    shown = simulator.render("corner2", SIZE, profile)
+    goal = simulator.data.site("goal")
+    before = goal.xpos.copy()
+    goal.xpos[:] = 9.0
+    hidden = simulator.render("corner2", SIZE, profile)
+    goal.xpos[:] = before
+    assert (shown != hidden).any(axis=2).sum() >= 4

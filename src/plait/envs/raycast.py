@@ -38,7 +38,7 @@ _CAST_GROUP, _IDLE_GROUP = 0, 1
 _LIGHT = np.array([-0.30, 0.42, 1.0]) / np.linalg.norm([-0.30, 0.42, 1.0])
 # Every face gets some light, and no two faces of a box the same.
 _DARKEST, _BRIGHTEST = 0.45, 1.05
-_SKY = np.array([0.55, 0.63, 0.72], np.float32)
+_NO_SKY = np.array([0.55, 0.63, 0.72], np.float32)
 # MuJoCo's colour of a geom that was given none; its material's then counts.
 _NO_COLOUR = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 _MIN_OPACITY = 0.5
@@ -72,12 +72,13 @@ class Canvas:
 
     Args:
         num_pixels: Of the picture.
+        sky: What a ray that meets nothing sees.
     """
 
-    def __init__(self, num_pixels: int) -> None:
+    def __init__(self, num_pixels: int, sky: Float32[np.ndarray, "3"]) -> None:
         self.reach = np.full(num_pixels, np.inf)
         self.facing = np.ones(num_pixels)
-        self.colour = np.broadcast_to(_SKY, (num_pixels, 3)).copy()
+        self.colour = np.broadcast_to(sky, (num_pixels, 3)).copy()
 
     def add(
         self,
@@ -121,6 +122,7 @@ class RaycastRenderer:
         self._shapes = [*_geoms(model, hidden_groups), *_sites(model)]
         shown = [number for number in range(model.ngeom) if _is_shown(model, number, hidden_groups)]
         self._meshes = [number for number in shown if int(model.geom_type[number]) not in _MEET]
+        self._sky = _sky(model)
         self._colours = np.stack([_geom_rgba(model, each)[:3] for each in range(model.ngeom)])
 
     def render(
@@ -139,7 +141,7 @@ class RaycastRenderer:
 
     def cast(self, model: mujoco.MjModel, data: mujoco.MjData, view: View, side: int) -> Canvas:
         """Return what the ray of each pixel meets first."""
-        canvas = Canvas(side * side)
+        canvas = Canvas(side * side, self._sky)
         for shape in self._shapes:
             _paint(canvas, shape, data, view, side)
         self._paint_meshes(canvas, model, data, view, side)
@@ -360,6 +362,12 @@ def _rgba(
         if texture >= 0:
             rgba[:3] *= _mean_colour(model, texture)
     return rgba
+
+
+def _sky(model: mujoco.MjModel) -> Float32[np.ndarray, "3"]:
+    """Return the mean colour of the model's sky."""
+    skies = np.flatnonzero(model.tex_type == int(mujoco.mjtTexture.mjTEXTURE_SKYBOX))
+    return _mean_colour(model, int(skies[0])) if len(skies) else _NO_SKY
 
 
 def _mean_colour(model: mujoco.MjModel, texture: int) -> Float32[np.ndarray, "3"]:

@@ -100,8 +100,12 @@ class Simulator:
         number = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, CAMERAS[camera])
         key = (size, profile)
         if key not in self._renderers:
-            kind = RaycastRenderer if profile.renderer == RAYCAST else OffscreenRenderer
-            self._renderers[key] = kind(self.model, size, profile)
+            is_raycast = profile.renderer == RAYCAST
+            self._renderers[key] = (
+                RaycastRenderer(self.model, size, profile)
+                if is_raycast
+                else OffscreenRenderer(self.model, size, profile)
+            )
         picture = self._renderers[key].render(self.model, self.data, number)
         return np.ascontiguousarray(picture[::-1, ::-1]) if camera in TURNED else picture
 

@@ -1,7 +1,7 @@
 """Pictures of any MuJoCo model without OpenGL: one ray a pixel, flat colours, shaded by angle.
 
 Simple shapes, sites included, are met in closed form; MuJoCo casts the rays at meshes, whose
-normals follow from the depths of neighbouring pixels. A textured surface has its mean colour, and
+normals follow from three rays a pixel, side by side. A textured surface has its mean colour, and
 nothing casts a shadow: a picture of its own kind, which must not be mixed with OpenGL's.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 
 from plait.envs.opengl import RenderProfile, average
 from plait.envs.primitives import (
@@ -42,6 +42,8 @@ _NO_SKY = np.array([0.55, 0.63, 0.72], np.float32)
 # MuJoCo's colour of a geom that was given none; its material's then counts.
 _NO_COLOUR = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 _MIN_OPACITY = 0.5
+# Slope between a pixel's ray and the two beside it: of the same triangle nearly always.
+_NUDGE = 1e-5
 _CORNERS = np.array(list(product((-1.0, 1.0), repeat=3)))
 # From 3.5 on MuJoCo says normals too. They are not read: a picture is the same in every version.
 _HAS_NORMALS = "normal" in (mujoco.mj_multiRay.__doc__ or "")
@@ -166,16 +168,15 @@ class RaycastRenderer:
         if not len(pixels):
             return
         rays = view.rays[:, pixels]
-        with _only(model, self._meshes):
-            geoms, reach = _cast(model, data, view.origin, rays)
-        hit = np.flatnonzero(geoms >= 0)
-        points = np.full((side * side, 3), np.nan)
-        numbers = np.full(side * side, -1)
-        points[pixels[hit]] = view.origin + (reach[hit] * rays[:, hit]).T
-        numbers[pixels[hit]] = geoms[hit]
-        normals = _normals(points.reshape(side, side, 3), numbers.reshape(side, side), view)
-        facing = normals.reshape(-1, 3)[pixels[hit]] @ _LIGHT
-        canvas.add(pixels[hit], reach[hit], facing, self._colours[geoms[hit]])
+        right, up, _ = view.rotation.T[:, :, None]
+        nudged = np.concatenate([rays, rays + _NUDGE * right, rays + _NUDGE * up], axis=1)
+        geoms, reach = _meet_meshes(self._meshes, model, data, view.origin, nudged)
+        ways = (reach * nudged).reshape(3, 3, -1)
+        geoms = geoms.reshape(3, -1)
+        hit = geoms[0] >= 0
+        facing = _normals(ways, (geoms == geoms[0]).all(axis=0)).T @ _LIGHT
+        colour = self._colours[geoms[0, hit]]
+        canvas.add(pixels[hit], reach[: len(pixels)][hit], facing[hit], colour)
 
 
 def view_of(model: mujoco.MjModel, data: mujoco.MjData, camera: int, side: int) -> View:
@@ -227,6 +228,28 @@ def _window(
     return ends[0], ends[1]
 
 
+def _meet_meshes(
+    meshes: Sequence[int],
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    origin: Float[np.ndarray, "3"],
+    rays: Float[np.ndarray, "3 pixels"],
+) -> tuple[Int[np.ndarray, " pixels"], Float[np.ndarray, " pixels"]]:
+    """Return the mesh that each ray meets first (-1: none), and the multiple of the ray to it.
+
+    A camera may hang within a part of the robot. OpenGL shows neither what is nearer than its near
+    plane nor surfaces from behind, and so nothing of such a part.
+    """
+    near = model.vis.map.znear * model.stat.extent
+    while True:
+        with _only(model, meshes):
+            geoms, reach = _cast(model, data, origin, rays)
+        around = geoms[(geoms >= 0) & (reach < near)]
+        if not len(around):
+            return geoms, reach
+        meshes = [mesh for mesh in meshes if mesh not in around]
+
+
 def _cast(
     model: mujoco.MjModel,
     data: mujoco.MjData,
@@ -265,40 +288,23 @@ def _only(model: mujoco.MjModel, geoms: Sequence[int]) -> Iterator[None]:
 
 
 def _normals(
-    points: Float[np.ndarray, "side side 3"], geoms: Int[np.ndarray, "side side"], view: View
-) -> Float[np.ndarray, "side side 3"]:
-    """Return the direction that each surface faces, from the points that neighbours meet.
+    ways: Float[np.ndarray, "3 3 pixels"], is_one_geom: Bool[np.ndarray, " pixels"]
+) -> Float[np.ndarray, "3 pixels"]:
+    """Return the direction that each surface faces.
 
-    Of the two neighbours along a row, and along a column, that one counts that meets the same geom
-    nearer to the pixel's own point; a pixel with none is taken to face the camera.
+    Args:
+        ways: From the camera to where the pixel's ray and its two neighbours end; axis 1 is theirs.
+        is_one_geom: Whether the three end on the same geom; a pixel where they do not is taken to
+            face the camera.
     """
-    across, down = (_step(points, geoms, axis) for axis in (1, 0))
-    normals = np.cross(down, across)
-    length = np.linalg.norm(normals, axis=2, keepdims=True)
-    back = view.origin - points
-    back /= np.linalg.norm(back, axis=2, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        normals = normals / length
-    normals = np.where(np.isfinite(normals), normals, back)
-    # Towards the camera: what is seen is never the back of a surface.
-    return np.where((normals * back).sum(axis=2, keepdims=True) < 0, -normals, normals)
-
-
-def _step(
-    points: Float[np.ndarray, "side side 3"], geoms: Int[np.ndarray, "side side"], axis: int
-) -> Float[np.ndarray, "side side 3"]:
-    """Return the way to the next point on the same geom, forwards or backwards; NaN for none."""
-    ahead = np.full(points.shape, np.nan)
-    first, last = [slice(None)] * 2, [slice(None)] * 2
-    first[axis], last[axis] = slice(None, -1), slice(1, None)
-    here, there = tuple(first), tuple(last)
-    is_same = (geoms[here] == geoms[there])[..., None]
-    way = np.where(is_same, points[there] - points[here], np.nan)
-    ahead[here] = way
-    behind = np.full(points.shape, np.nan)
-    behind[there] = way
-    lengths = [np.nan_to_num((each**2).sum(axis=2), nan=np.inf) for each in (ahead, behind)]
-    return np.where((lengths[0] <= lengths[1])[..., None], ahead, behind)
+    first, second, third = ways.swapaxes(0, 1)
+    normals = np.cross(second - first, third - first, axis=0)
+    length = np.linalg.norm(normals, axis=0)
+    is_known = is_one_geom & (length > 0)
+    back = -first / np.linalg.norm(first, axis=0)
+    normals = np.where(is_known, normals / np.where(is_known, length, 1.0), back)
+    # What is seen is never the back of a surface.
+    return np.where((normals * back).sum(axis=0) < 0, -normals, normals)
 
 
 def _is_shown(model: mujoco.MjModel, geom: int, hidden_groups: Sequence[int]) -> bool:

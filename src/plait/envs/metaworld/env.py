@@ -36,6 +36,10 @@ from plait.errors import OptionError, UnknownNameError
 DEFAULT_CAMERAS = ("corner2",)
 RUNNING, SUCCESS, TIMEOUT = "running", "success", "timeout"
 RENDER_SIZE = 256
+WITHOUT_OPENGL = (
+    "record demonstrations in the ray-cast view, another picture that needs none: "
+    "plait record --render raycast"
+)
 CHARSET = string.ascii_letters + string.digits + " ,-"
 
 
@@ -117,7 +121,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             raise OptionError(f"image_size must be from 8 to 1024 pixels, but is {image_size}")
         self.profile = profile or RenderProfile()
         if self.profile.renderer == OPENGL:
-            require_opengl("take the ray-cast view, another picture, with --render raycast")
+            require_opengl(WITHOUT_OPENGL)
         self._cameras, self._size = tuple(cameras), image_size
         self._is_lazy = are_pictures_lazy
         self.render_mode = render_mode

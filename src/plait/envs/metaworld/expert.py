@@ -1,5 +1,6 @@
 """The benchmark's scripted experts, and disturbances that show how to recover."""
 
+import warnings
 from typing import Any
 
 import gymnasium
@@ -32,7 +33,10 @@ class MetaWorldExpert:
 
     def act(self) -> Action:
         """Return the action for the state the environment is in now."""
-        action = self._script.get_action(self._env.simulator.state)
+        with warnings.catch_warnings():
+            # The scripts ask for more than an action can, and say so at every step.
+            warnings.simplefilter("ignore", UserWarning)
+            action = self._script.get_action(self._env.simulator.state)
         return np.clip(action, -1.0, 1.0).astype(np.float32)
 
 
@@ -68,6 +72,9 @@ class Gusts:
 
     @property
     def _start_probability(self) -> float:
-        """Probability that a calm step starts a gust, for the wanted share in the long run."""
+        """Probability that a gust starts where there is none, for the wanted share in the long run.
+
+        With probability p, a gust of mean length L follows (1 - p) / p calm steps.
+        """
         length = (self.SHORTEST + self.LONGEST) / 2
-        return 1.0 if self._share >= 1 else min(self._share / (length * (1 - self._share)), 1.0)
+        return self._share / (self._share + length * (1 - self._share))

@@ -76,11 +76,15 @@ class WordEncoder(Encoder):
 
     def forward(self, observation: Observation) -> Tokens:
         """Encode the instructions: `[batch, words, width]`, words up to the longest one."""
-        present = observation.modality_mask[LANGUAGE]
-        ids = self.tokenize(present_instructions(observation)).to(present.device)
-        mask = (ids != PADDING) & present.unsqueeze(-1)
+        texts = present_instructions(observation)
+        # Once each: a batch holds few instructions, many times over.
+        rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        device = self.position.device
+        ids = self.tokenize(tuple(rows)).to(device)
         values = self.embedding(ids) + self.position[: ids.shape[1]]
-        return self.trunk(Tokens(values, mask))
+        distinct = self.trunk(Tokens(values, ids != PADDING))
+        row_of = torch.tensor([rows[text] for text in texts], device=device)
+        return Tokens(distinct.values[row_of], distinct.mask[row_of])
 
     def tokenize(self, instructions: tuple[str, ...]) -> torch.Tensor:
         """Return word ids `[batch, words]`, padded with 0 to the longest instruction."""

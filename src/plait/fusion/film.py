@@ -15,7 +15,9 @@ them), or when there is no image to modulate.
 from collections.abc import Mapping
 from typing import ClassVar
 
-from torch import nn
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from plait.fusion.base import Fusion, Projections
 from plait.layers import MLP, ResidualConv, grid_to_tokens, sinusoidal_grid, tokens_to_grid
@@ -61,8 +63,7 @@ class FiLMFusion(Fusion):
         parts = self.project(tokens)
         vision, language, proprio = parts[VISION], parts[LANGUAGE], parts[PROPRIO]
         command = Tokens.concatenate([language, proprio])
-        condition = pooled_root_sum(self.condition(command.values), command.mask)
-        gates = condition.unflatten(-1, (len(self.blocks), 2, -1))
+        gates = self._gates(command).unflatten(-1, (len(self.blocks), 2, -1))
         num_views = self.vision_spec.num_views
         gates = gates.repeat_interleave(num_views, dim=0)
         grid = tokens_to_grid(vision.values, self.vision_spec)
@@ -74,3 +75,11 @@ class FiLMFusion(Fusion):
         if not is_all_real(vision.mask):
             values = masked_fill(values, vision.mask.unsqueeze(-1).expand_as(values))
         return Fused.single(Tokens.concatenate([vision.with_values(values), language, proprio]))
+
+    def _gates(self, command: Tokens) -> Float[Tensor, "batch gates"]:
+        """Return `Σ_t MLP(t) / √T`; the MLP's last layer is linear, so it is applied once."""
+        hidden = F.silu(self.condition.expand(command.values))
+        pooled = pooled_root_sum(hidden, command.mask)
+        count = command.mask.sum(dim=1, keepdim=True).to(pooled.dtype)
+        last = self.condition.contract
+        return F.linear(pooled, last.weight) + count.sqrt() * last.bias.to(pooled.dtype)

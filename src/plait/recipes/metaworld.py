@@ -58,9 +58,7 @@ class Recipe:
 POLICY = PolicyConfig(
     fusion=Component(name="film", options={"num_blocks": 4, "hidden_dim": 256}),
     vision=Component(name="conv", options={"stem_channels": [64]}),
-    head=Component(
-        name="regression", options={"loss": "l1", "hidden_dim": 256, "num_queries": 32}
-    ),
+    head=Component(name="regression", options={"loss": "l1", "hidden_dim": 256, "num_queries": 32}),
     width=128,
     action_horizon=8,
 )

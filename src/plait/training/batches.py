@@ -16,6 +16,7 @@ from plait.training.corrupted import Augmentation
 from plait.training.dropout import drop_cameras, drop_modalities
 from plait.training.feature_cache import FeatureCache
 from plait.training.loop import MAX_SEED
+from plait.training.parallel import Workers
 from plait.training.robust import source
 from plait.types import Batch, Observation
 
@@ -45,7 +46,14 @@ class BatchSource:
         self.demonstrations, self.features = demonstrations, features
         self.training, self.masked = training, masked
         steps = demonstrations.steps_of(episodes)
-        self.sampler = StepSampler(steps, training.batch_size, training.seed)
+        self.workers = workers = Workers.current()
+        self.sampler = StepSampler(
+            steps,
+            workers.share(training.batch_size),
+            training.seed,
+            rank=workers.rank,
+            world_size=workers.size,
+        )
         self.robust, self.augmentation = training.robust, None
         if self.robust.augmentation:
             std = demonstrations.norm_stats(episodes).proprio.std.tolist()
@@ -54,10 +62,11 @@ class BatchSource:
     def __call__(self, index: int) -> Batch:
         """Return the batch of step `index`."""
         batch = gather(self.demonstrations, self.sampler.batch(index), self.features)
-        batch = replace(batch, observation=self._change(batch.observation, index))
+        turn = self.workers.turn(index)
+        batch = replace(batch, observation=self._change(batch.observation, turn))
         # Hidden before anything is dropped, so that the last that is left is not dropped as well.
         batch = hide(batch, self.masked)
-        return replace(batch, observation=self._drop(batch.observation, index))
+        return replace(batch, observation=self._drop(batch.observation, turn))
 
     def _change(self, observation: Observation, index: int) -> Observation:
         """Shift the images, and corrupt some samples."""

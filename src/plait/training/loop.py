@@ -30,6 +30,7 @@ from plait.training.ema import ExponentialMovingAverage
 from plait.training.interrupt import GracefulStop
 from plait.training.metrics import MetricsLog
 from plait.training.optim import build_optimizer
+from plait.training.parallel import Workers
 from plait.training.robust import source
 from plait.training.schedule import learning_rate
 from plait.types import Batch
@@ -82,6 +83,7 @@ class Trainer:
         # Autocast is ours: Accelerate's precision is global, so that a second training with
         # another one fails, and it would stay wrapped around the policy after the training.
         self.accelerator = Accelerator(mixed_precision="no")
+        self.workers = Workers.current()
         optimizer = build_optimizer(policy, config)
         self.policy = policy
         self.model, self.optimizer = self.accelerator.prepare(policy, optimizer)
@@ -120,6 +122,7 @@ class Trainer:
                 f"(now {config.learning_rate}) or look for outliers in its actions"
             )
         self.accelerator.backward(loss.total)
+        self.workers.average_gradients(self.policy)
         if isinstance(loss, PolicyLoss):
             self._balance(loss, index)
         self.accelerator.clip_grad_norm_(self.model.parameters(), config.gradient_clip)
@@ -196,10 +199,12 @@ def fit(
                 on_progress(progress)
             is_due = position.step % config.checkpoint_interval == 0
             is_finished = _is_finished(position, config, best)
-            if is_due or stop.is_requested or is_finished:
+            # Together, or the others would wait for this process's gradients without end.
+            must_stop = trainer.workers.any(stop.is_requested)
+            if is_due or must_stop or is_finished:
                 log.flush()
                 trainer.state.save(checkpoint, position, config)
-            if stop.is_requested and not is_finished:
+            if must_stop and not is_finished:
                 raise TrainingInterruptedError(
                     f"stopped at step {position.step} of {config.num_steps}; "
                     "run the same command again to go on"

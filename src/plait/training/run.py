@@ -35,6 +35,7 @@ from plait.training.corrupted import changes_images
 from plait.training.feature_cache import OFF, FeatureCache, check_feature_cache, open_features
 from plait.training.initialise import start_from
 from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, check_precision, fit
+from plait.training.parallel import Workers
 from plait.training.robust import check_cameras, check_robust, check_words
 from plait.types import LANGUAGE, PROPRIO, Batch
 
@@ -86,6 +87,7 @@ def train(
         PlaitError: Of the dataset, the options, the checkpoint or the output folder.
     """
     check_numbers(run)
+    folder = Workers.current().folder(folder)
     if demonstrations is None:
         demonstrations = open_demonstrations(run.data, run.policy.action_horizon)
     check_cameras(run.training.robust, demonstrations.cameras)

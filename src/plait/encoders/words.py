@@ -84,7 +84,8 @@ class WordEncoder(Encoder):
         values = self.embedding(ids) + self.position[: ids.shape[1]]
         distinct = self.trunk(Tokens(values, ids != PADDING))
         row_of = torch.tensor([rows[text] for text in texts], device=device)
-        return Tokens(distinct.values[row_of], distinct.mask[row_of])
+        # Not by an index: its gradient is added up in an order that differs from run to run.
+        return Tokens(distinct.values.index_select(0, row_of), distinct.mask[row_of])
 
     def tokenize(self, instructions: tuple[str, ...]) -> torch.Tensor:
         """Return word ids `[batch, words]`, padded with 0 to the longest instruction."""

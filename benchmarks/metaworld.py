@@ -1,0 +1,261 @@
+"""Meta-World: every figure of the README and of docs/metaworld.md, each part by one command.
+
+python benchmarks/metaworld.py MT10          # record, train, evaluate: about an hour on two cores
+python benchmarks/metaworld.py MT50          # the same with all tasks: about three hours
+python benchmarks/metaworld.py speed         # steps a second, with and without the policy
+python benchmarks/metaworld.py fusions       # ten strategies with equal budgets on MT10
+python benchmarks/metaworld.py stress        # what breaks the policy of MT10
+
+Everything can be stopped and goes on when called again. Figures go to
+`benchmarks/results/metaworld/PART.json`, with machine, versions, seeds and duration.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import tyro
+from plait.compare.evaluate import EvaluationOptions, evaluate
+
+from plait.compare import CompareSettings, compare
+from plait.compare.arm import EVALUATION_SEED
+from plait.compare.demonstrations import is_recorded, record_demonstrations
+from plait.compare.environment import EnvFactory
+from plait.compare.stress import StressOptions, stress
+from plait.compare.training_bar import training_bar
+from plait.config import Component, RunConfig
+from plait.envs import make_env
+from plait.evaluation.rollout import evaluate_policy
+from plait.policy import Policy
+from plait.recipes.metaworld import MT10, POLICY, RECIPES, TRAINING, Recipe
+from plait.results import describe_machine, write_text_atomically
+from plait.training.parallel import Workers, train_together
+from plait.training.run import POLICY_FOLDER, train
+
+RESULTS = Path(__file__).parent / "results" / "metaworld"
+PARTS = ("speed", "MT10", "MT50", "fusions", "stress")
+# The papers play ten scenes a task; fifty make intervals a third as wide.
+TRIALS = (10, 50)
+# The equal budget of the ten strategies: a smaller network, so that all are done in an hour or two.
+FUSION_STEPS, FUSION_WIDTH = 5000, 64
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Trains a recipe, in any process.
+
+    Args:
+        run: What is trained.
+        folder: Where everything goes.
+    """
+
+    run: RunConfig
+    folder: Path
+
+    def __call__(self) -> None:
+        """Train, with a bar in the first process."""
+        if Workers.current().rank != 0:
+            train(self.run, self.folder)
+            return
+        with training_bar("train", self.run.training.num_steps) as on_progress:
+            train(self.run, self.folder, on_progress=on_progress)
+
+
+def demonstrations(recipe: Recipe, out: Path) -> tuple[Path, float | None]:
+    """Record what a recipe learns from; return where, and how long it took if it was done now."""
+    root = out / f"demonstrations-{recipe.env.rpartition('/')[2]}"
+    if is_recorded(root):
+        return root, None
+    start = time.perf_counter()
+    record_demonstrations(
+        recipe.env,
+        root,
+        num_episodes=recipe.num_demonstrations,
+        noise=recipe.noise,
+        image_size=recipe.image_size,
+    )
+    return root, time.perf_counter() - start
+
+
+def obtain(name: str, out: Path) -> tuple[Path, dict[str, Any]]:
+    """Record and train a recipe; return the policy's folder and what it took."""
+    recipe = RECIPES[name]
+    data, recording_seconds = demonstrations(recipe, out)
+    folder = out / name
+    if not (folder / POLICY_FOLDER).exists():
+        train_together(TrainJob(recipe.run(data), folder), recipe.num_processes)
+    info = json.loads((data / "meta" / "info.json").read_text(encoding="utf-8"))
+    curve = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return folder / POLICY_FOLDER, {
+        "recipe": asdict(recipe),
+        "parameters": Policy.load(folder / POLICY_FOLDER).num_parameters(),
+        "demonstrations": info["total_episodes"],
+        "recorded_steps": info["total_frames"],
+        "megabytes": round(sum(f.stat().st_size for f in data.rglob("*.parquet")) / 1e6),
+        "recording_seconds": recording_seconds,
+        "training_seconds": curve[-1]["seconds"],
+        "samples_per_second": recipe.training.batch_size * curve[-1]["step"] / curve[-1]["seconds"],
+    }
+
+
+def benchmark(name: str, out: Path) -> dict[str, Any]:
+    """Record, train and evaluate a recipe as the papers do, and with intervals worth the name."""
+    recipe = RECIPES[name]
+    policy, figures = obtain(name, out)
+    for trials in TRIALS:
+        result = evaluate(
+            EvaluationOptions(
+                policy=str(policy),
+                env=recipe.env,
+                num_episodes=trials * recipe.num_tasks,
+                execution_horizon=recipe.execution_horizon,
+                has_controls=trials == TRIALS[0],
+                seed=EVALUATION_SEED,
+            ),
+            out / f"{name}-evaluation-{trials}",
+            command=f"python benchmarks/metaworld.py {name}",
+        )
+        figures[f"evaluation_{trials}"] = without_episodes(asdict(result))
+    return figures
+
+
+def without_episodes(value: Any) -> Any:
+    """Leave the single episodes out of a result: they stand in the output folder."""
+    if isinstance(value, Mapping):
+        return {k: without_episodes(v) for k, v in value.items() if k != "episodes"}
+    return [without_episodes(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def speed(_: Path, num_steps: int = 400) -> dict[str, float]:
+    """Measure control steps a second of one process with one camera of 96 pixels."""
+    torch.set_num_threads(1)
+    figures = {}
+    env = make_env("metaworld/push-v3", image_size=96)
+    figures["pictures_every_step"] = _rate(lambda: _play_randomly(env, num_steps))
+    lazy = make_env("metaworld/push-v3", image_size=96, are_pictures_lazy=True)
+    figures["no_pictures"] = _rate(lambda: _play_randomly(lazy, num_steps))
+    policy = _sketch()
+    for horizon in (1, MT10.execution_horizon):
+        make = EnvFactory("metaworld/MT10", policy.cameras, policy.image_size)
+        figures[f"policy_and_pictures_every_{horizon}"] = _rate(
+            lambda horizon=horizon, make=make: sum(
+                episode.num_steps
+                for episode in evaluate_policy(
+                    policy, make, range(10), execution_horizon=horizon, num_parallel=10
+                )
+            )
+        )
+    return {name: round(value, 1) for name, value in figures.items()}
+
+
+def _sketch() -> Policy:
+    """Make an untrained policy of the recipe's size."""
+    from plait.config import DataSpec
+    from plait.policy import build_policy
+
+    spec = DataSpec(
+        cameras=("corner2",),
+        image_size=MT10.image_size,
+        proprio_dim=4,
+        action_dim=4,
+        vocabulary=_words(),
+    )
+    return build_policy(POLICY, spec, None, 0).eval()
+
+
+def _words() -> tuple[str, ...]:
+    from plait.encoders.words import build_vocabulary
+    from plait.envs.metaworld.tasks import TASKS
+
+    return build_vocabulary(tuple(task.instruction for task in TASKS.values()))
+
+
+def _play_randomly(env: Any, num_steps: int) -> int:
+    """Take random actions; scenes are made beforehand."""
+    rng = np.random.default_rng(0)
+    env.reset(seed=0)
+    for step in range(num_steps):
+        if step and step % 400 == 0:
+            env.reset(seed=step)
+        env.step(rng.uniform(-1, 1, 4).astype(np.float32))
+    return num_steps
+
+
+def _rate(play: Callable[[], int]) -> float:
+    """Play once to warm up, then again by the processor's clock: machines are shared."""
+    play()
+    start = time.process_time()
+    num_steps = play()
+    return num_steps / (time.process_time() - start)
+
+
+def fusions(out: Path) -> dict[str, Any]:
+    """Compare the ten strategies on MT10 with equal budgets."""
+    data, _ = demonstrations(MT10, out)
+    settings = CompareSettings(
+        env=MT10.env,
+        data=str(data),
+        num_evaluation_episodes=100,
+        policy=replace(
+            POLICY, width=FUSION_WIDTH, fusion=Component(name="film", options={"num_blocks": 3})
+        ),
+        training=replace(TRAINING, num_steps=FUSION_STEPS, warmup_steps=200),
+        execution_horizon=MT10.execution_horizon,
+        cameras=("corner2",),
+        image_size=MT10.image_size,
+        frame_storage="raw",
+    )
+    result = compare(settings, out / "fusions", num_workers=2)
+    return {"settings": asdict(settings), **without_episodes(asdict(result))}
+
+
+def stressed(out: Path) -> dict[str, Any]:
+    """Take senses away from the policy of MT10, or disturb them."""
+    policy, _ = obtain("MT10", out)
+    data, _ = demonstrations(MT10, out)
+    options = StressOptions(
+        policy=str(policy),
+        env=MT10.env,
+        data=str(data),
+        num_episodes=50,
+        severities=(1, 3, 5),
+        execution_horizon=MT10.execution_horizon,
+    )
+    return without_episodes(asdict(stress(options, out / "stress")))
+
+
+def main(
+    parts: Annotated[tuple[str, ...], tyro.conf.Positional] = PARTS,
+    out: Path = Path("outputs/metaworld"),
+) -> None:
+    """Run the parts named; all of them by default."""
+    do: dict[str, Callable[[Path], Mapping[str, Any]]] = {
+        "speed": speed,
+        **{name: partial(benchmark, name) for name in RECIPES},
+        "fusions": fusions,
+        "stress": stressed,
+    }
+    for part in parts:
+        if part not in do:
+            raise SystemExit(f"there is no part {part!r}; known: {', '.join(do)}")
+    for part in parts:
+        start = time.perf_counter()
+        figures = do[part](out)
+        record = {
+            "part": part,
+            "seconds": round(time.perf_counter() - start, 1),
+            "machine": asdict(describe_machine()),
+            "figures": figures,
+        }
+        write_text_atomically(RESULTS / f"{part}.json", json.dumps(record, indent=1) + "\n")
+        print(json.dumps(record if part == "speed" else {"part": part, "done": True}, indent=1))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -340,7 +340,7 @@ def _shape(
 ) -> Shape:
     size = size.astype(np.float64)
     radius, half, _ = size
-    extents = {
+    extents: dict[Meet, Float[np.ndarray, "3"]] = {
         meet_plane: np.full(3, np.inf),
         meet_sphere: np.full(3, radius),
         meet_capsule: np.array([radius, radius, radius + half]),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import mujoco
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 
 from plait.envs.opengl import RenderProfile, average
 from plait.envs.primitives import (
@@ -146,37 +146,9 @@ class RaycastRenderer:
         canvas = Canvas(side * side, self._sky)
         for shape in self._shapes:
             _paint(canvas, shape, data, view, side)
-        self._paint_meshes(canvas, model, data, view, side)
-        return canvas
-
-    def _paint_meshes(
-        self,
-        canvas: Canvas,
-        model: mujoco.MjModel,
-        data: mujoco.MjData,
-        view: View,
-        side: int,
-    ) -> None:
-        """Let MuJoCo cast rays at the meshes, where they may be."""
-        wanted = np.zeros((side, side), np.bool_)
         for number in self._meshes:
-            centre, extent = np.split(model.geom_aabb[number], 2)
-            turn = data.geom_xmat[number].reshape(3, 3)
-            place = data.geom_xpos[number] + turn @ centre
-            wanted[_window(place, turn, extent, view, side)] = True
-        pixels = np.flatnonzero(wanted)
-        if not len(pixels):
-            return
-        rays = view.rays[:, pixels]
-        right, up, _ = view.rotation.T[:, :, None]
-        nudged = np.concatenate([rays, rays + _NUDGE * right, rays + _NUDGE * up], axis=1)
-        geoms, reach = _meet_meshes(self._meshes, model, data, view.origin, nudged)
-        ways = (reach * nudged).reshape(3, 3, -1)
-        geoms = geoms.reshape(3, -1)
-        hit = geoms[0] >= 0
-        facing = _normals(ways, (geoms == geoms[0]).all(axis=0)).T @ _LIGHT
-        colour = self._colours[geoms[0, hit]]
-        canvas.add(pixels[hit], reach[: len(pixels)][hit], facing[hit], colour)
+            _paint_mesh(canvas, number, self._colours[number], model, data, view, side)
+        return canvas
 
 
 def view_of(model: mujoco.MjModel, data: mujoco.MjData, camera: int, side: int) -> View:
@@ -192,8 +164,7 @@ def _paint(canvas: Canvas, shape: Shape, data: mujoco.MjData, view: View, side: 
         (data.site_xpos, data.site_xmat) if shape.is_site else (data.geom_xpos, data.geom_xmat)
     )
     place, turn = places[shape.number], turns[shape.number].reshape(3, 3)
-    rows, columns = _window(place, turn, shape.extent, view, side)
-    pixels = np.arange(side * side).reshape(side, side)[rows, columns].ravel()
+    pixels = _window(place, turn, shape.extent, view, side)
     if not len(pixels):
         return
     rays = turn.T @ view.rays[:, pixels]
@@ -203,106 +174,114 @@ def _paint(canvas: Canvas, shape: Shape, data: mujoco.MjData, view: View, side: 
     canvas.add(pixels, reach, facing, shape.colour)
 
 
+def _paint_mesh(
+    canvas: Canvas,
+    number: int,
+    colour: Float32[np.ndarray, "3"],
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    view: View,
+    side: int,
+) -> None:
+    """Let MuJoCo cast rays at a mesh, where it may be.
+
+    A camera may hang within a part of the robot. OpenGL shows neither what is nearer than its near
+    plane nor surfaces from behind, and so nothing of such a part.
+    """
+    centre, extent = np.split(model.geom_aabb[number], 2)
+    turn = data.geom_xmat[number].reshape(3, 3)
+    pixels = _window(data.geom_xpos[number] + turn @ centre, turn, extent, view, side)
+    rays = view.rays[:, pixels]
+    reach = _cast(model, data, number, view.origin, rays)
+    is_seen = reach < canvas.reach[pixels]
+    if not is_seen.any() or reach.min() < model.vis.map.znear * model.stat.extent:
+        return
+    pixels, rays, reach = pixels[is_seen], rays[:, is_seen], reach[is_seen]
+    right, up, _ = view.rotation.T[:, :, None]
+    beside = np.concatenate([rays + _NUDGE * right, rays + _NUDGE * up], axis=1)
+    reach_beside = _cast(model, data, number, view.origin, beside)
+    first, second, third = reach * rays, *np.split(reach_beside * beside, 2, axis=1)
+    canvas.add(pixels, reach, _LIGHT @ _normals(first, second, third), colour)
+
+
 def _window(
     place: Float[np.ndarray, "3"],
     turn: Float[np.ndarray, "3 3"],
     extent: Float[np.ndarray, "3"],
     view: View,
     side: int,
-) -> tuple[slice, slice]:
-    """Return the rows and columns that may see a box: those of its corners, if all are in front."""
-    everything = slice(0, side), slice(0, side)
+) -> Int[np.ndarray, " some"]:
+    """Return the pixels that may see a box: the rectangle of its corners, if all are in front."""
+    grid = np.arange(side * side).reshape(side, side)
     if not np.isfinite(extent).all():
-        return everything
+        return grid.ravel()
     corners = ((_CORNERS * extent) @ turn.T + (place - view.origin)) @ view.rotation
     depth = -corners[:, 2]
     if depth.max() <= 0:
-        return slice(0), slice(0)
+        return grid[:0].ravel()
     if depth.min() < 1e-3:
-        return everything
+        return grid.ravel()
     scale = 0.5 * side / (view.half * depth)
-    ends = []
-    for places in (0.5 * side - scale * corners[:, 1], 0.5 * side + scale * corners[:, 0]):
-        low, high = np.clip([places.min() - 1, places.max() + 2], 0, side).astype(int)
-        ends.append(slice(low, high))
-    return ends[0], ends[1]
-
-
-def _meet_meshes(
-    meshes: Sequence[int],
-    model: mujoco.MjModel,
-    data: mujoco.MjData,
-    origin: Float[np.ndarray, "3"],
-    rays: Float[np.ndarray, "3 pixels"],
-) -> tuple[Int[np.ndarray, " pixels"], Float[np.ndarray, " pixels"]]:
-    """Return the mesh that each ray meets first (-1: none), and the multiple of the ray to it.
-
-    A camera may hang within a part of the robot. OpenGL shows neither what is nearer than its near
-    plane nor surfaces from behind, and so nothing of such a part.
-    """
-    near = model.vis.map.znear * model.stat.extent
-    while True:
-        with _only(model, meshes):
-            geoms, reach = _cast(model, data, origin, rays)
-        around = geoms[(geoms >= 0) & (reach < near)]
-        if not len(around):
-            return geoms, reach
-        meshes = [mesh for mesh in meshes if mesh not in around]
+    rows, columns = 0.5 * side - scale * corners[:, 1], 0.5 * side + scale * corners[:, 0]
+    top, left = (int(np.clip(each.min() - 1, 0, side)) for each in (rows, columns))
+    bottom, right = (int(np.clip(each.max() + 2, 0, side)) for each in (rows, columns))
+    return grid[top:bottom, left:right].ravel()
 
 
 def _cast(
     model: mujoco.MjModel,
     data: mujoco.MjData,
+    number: int,
     origin: Float[np.ndarray, "3"],
-    rays: Float[np.ndarray, "3 pixels"],
-) -> tuple[Int[np.ndarray, " pixels"], Float[np.ndarray, " pixels"]]:
-    """Return the geom that each ray meets first (-1: none), and the multiple of the ray to it."""
-    number = rays.shape[1]
-    geoms, distance = np.full(number, -1, np.int32), np.empty(number)
+    rays: Float[np.ndarray, "3 some"],
+) -> Float[np.ndarray, " some"]:
+    """Return the multiple of each ray at which it meets a mesh; inf where it misses."""
+    count = rays.shape[1]
+    geoms, distance = np.full(count, -1, np.int32), np.empty(count)
     length = np.linalg.norm(rays, axis=0)
     groups = np.zeros(mujoco.mjNGROUP, np.uint8)
     groups[_CAST_GROUP] = 1
     directions = np.ascontiguousarray((rays / length).T).ravel()
-    outputs = (geoms, distance, *([np.empty(3 * number)] if _HAS_NORMALS else []))
+    outputs = (geoms, distance, *([np.empty(3 * count)] if _HAS_NORMALS else []))
     far = mujoco.mjMAXVAL
-    mujoco.mj_multiRay(model, data, origin, directions, groups, 1, -1, *outputs, number, far)
-    return geoms, distance / length
+    with _only(model, number):
+        mujoco.mj_multiRay(model, data, origin, directions, groups, 1, -1, *outputs, count, far)
+    return np.where(geoms >= 0, distance / length, np.inf)
 
 
 @contextmanager
-def _only(model: mujoco.MjModel, geoms: Sequence[int]) -> Iterator[None]:
-    """Let rays meet some geoms alone, and all that these have of surface.
+def _only(model: mujoco.MjModel, number: int) -> Iterator[None]:
+    """Let rays meet one geom alone, and all that it has of surface.
 
     MuJoCo passes over a geom whose bounding box's corners, as directions, do not enclose a ray,
     which loses surface where the box is near (its faces bulge beyond their corners). Of a box that
     holds the camera nothing is passed over.
     """
-    groups, boxes = model.geom_group.copy(), model.geom_aabb.copy()
+    groups, box = model.geom_group.copy(), model.geom_aabb[number].copy()
     model.geom_group[:] = _IDLE_GROUP
-    model.geom_group[list(geoms)] = _CAST_GROUP
-    model.geom_aabb[list(geoms), 3:] = 1e6
+    model.geom_group[number] = _CAST_GROUP
+    model.geom_aabb[number, 3:] = 1e6
     try:
         yield
     finally:
-        model.geom_group[:], model.geom_aabb[:] = groups, boxes
+        model.geom_group[:], model.geom_aabb[number] = groups, box
 
 
 def _normals(
-    ways: Float[np.ndarray, "3 3 pixels"], is_one_geom: Bool[np.ndarray, " pixels"]
-) -> Float[np.ndarray, "3 pixels"]:
-    """Return the direction that each surface faces.
+    first: Float[np.ndarray, "3 some"],
+    second: Float[np.ndarray, "3 some"],
+    third: Float[np.ndarray, "3 some"],
+) -> Float[np.ndarray, "3 some"]:
+    """Return the direction that a surface faces from where three rays side by side meet it.
 
-    Args:
-        ways: From the camera to where the pixel's ray and its two neighbours end; axis 1 is theirs.
-        is_one_geom: Whether the three end on the same geom; a pixel where they do not is taken to
-            face the camera.
+    Where a neighbour misses it, it is taken to face the camera, which the points are relative to.
     """
-    first, second, third = ways.swapaxes(0, 1)
-    normals = np.cross(second - first, third - first, axis=0)
-    length = np.linalg.norm(normals, axis=0)
-    is_known = is_one_geom & (length > 0)
     back = -first / np.linalg.norm(first, axis=0)
-    normals = np.where(is_known, normals / np.where(is_known, length, 1.0), back)
+    is_known = np.isfinite(second).all(axis=0) & np.isfinite(third).all(axis=0)
+    sides = [np.where(is_known, each - first, 0.0) for each in (second, third)]
+    normals = np.cross(sides[0], sides[1], axis=0)
+    length = np.linalg.norm(normals, axis=0)
+    normals = np.where(length > 0, normals / np.where(length > 0, length, 1.0), back)
     # What is seen is never the back of a surface.
     return np.where((normals * back).sum(axis=0) < 0, -normals, normals)
 
@@ -340,7 +319,7 @@ def _shape(
 ) -> Shape:
     size = size.astype(np.float64)
     radius, half, _ = size
-    extents: dict[Meet, Float[np.ndarray, "3"]] = {
+    extents: dict[Meet, Float[np.ndarray, 3]] = {
         meet_plane: np.full(3, np.inf),
         meet_sphere: np.full(3, radius),
         meet_capsule: np.array([radius, radius, radius + half]),

@@ -72,7 +72,7 @@ def test_episodes_and_pictures_are_those_of_lerobots_adapter(task, seed, monkeyp
 
 def check_alike(ours: np.ndarray, theirs: np.ndarray) -> None:
     difference = np.abs(ours.astype(int) - theirs.astype(int))
-    assert difference.mean() < 0.5
+    assert difference.mean() < 0.05
     assert (difference.max(axis=2) > 16).mean() < 0.01
     # Turned otherwise it would be another picture.
     assert np.abs(ours[::-1].astype(int) - theirs.astype(int)).mean() > 5

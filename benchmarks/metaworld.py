@@ -21,12 +21,12 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
-from plait.compare.evaluate import EvaluationOptions, evaluate
 
 from plait.compare import CompareSettings, compare
 from plait.compare.arm import EVALUATION_SEED
 from plait.compare.demonstrations import is_recorded, record_demonstrations
 from plait.compare.environment import EnvFactory
+from plait.compare.evaluate import EvaluationOptions, evaluate
 from plait.compare.stress import StressOptions, stress
 from plait.compare.training_bar import training_bar
 from plait.config import Component, RunConfig

@@ -155,6 +155,7 @@ class ChunkExecutor:
         self._ensemble_decay = ensemble_decay
         self._masked_modalities = tuple(masked_modalities)
         self._memories: dict[Episode, _Memory] = {}
+        self._blanks: dict[str, Any] = {}
 
     def reset(self, episode: Episode) -> None:
         """Forget an episode; if its name comes again, it starts anew."""
@@ -216,16 +217,24 @@ class ChunkExecutor:
         for key in ("images", "proprio", "instruction"):
             if key not in observation:
                 raise UnknownNameError("key of the environment's observation", key, observation)
-        images = observation["images"]
-        for camera in self.policy.cameras:
-            if camera not in images:
-                raise UnknownNameError("camera of the environment", camera, images)
         return {
-            "images": {camera: images[camera].copy() for camera in self.policy.cameras},
+            "images": self._pictures(observation["images"]),
             "proprio": observation["proprio"].copy(),
             "instruction": observation["instruction"],
             **{key: dict(observation[key]) for key in MASK_KEYS if key in observation},
         }
+
+    def _pictures(self, images: Mapping[str, Any]) -> dict[str, Any]:
+        """Copy the pictures; those that are withheld are looked at once, for their size alone."""
+        if self._blanks:
+            return self._blanks
+        for camera in self.policy.cameras:
+            if camera not in tuple(images):
+                raise UnknownNameError("camera of the environment", camera, images)
+        if VISION in self._masked_modalities:
+            self._blanks = {c: np.zeros_like(images[c]) for c in self.policy.cameras}
+            return self._blanks
+        return {camera: images[camera].copy() for camera in self.policy.cameras}
 
 
 def stack_observations(

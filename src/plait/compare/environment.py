@@ -9,6 +9,7 @@ from gymnasium import spaces
 from plait.config import DataSpec
 from plait.envs import family_of, make_env
 from plait.errors import OptionError, ShapeError, UnknownNameError
+from plait.evaluation.pictures import FRAMES_PER_SECOND
 from plait.evaluation.rollout import Environment
 from plait.evaluation.stress.policies import Wrapped
 from plait.execution import PredictsChunks
@@ -34,13 +35,23 @@ class EnvFactory:
     has_pictures: bool = False
     view: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def frame_stride(self) -> int:
+        """Control steps from one frame of a film to the next, for it to play in real time."""
+        return max(round(family_of(self.env).fps / FRAMES_PER_SECOND), 1)
+
     def __call__(self) -> Environment:
-        """Make one environment."""
+        """Make one environment.
+
+        Where that can be, pictures are taken when a policy looks: it looks once in several steps.
+        """
         options: dict[str, Any] = {"image_size": self.image_size}
         if self.cameras:
             options["cameras"] = self.cameras
         if self.has_pictures:
             options["render_mode"] = "rgb_array"
+        if family_of(self.env).has_lazy_pictures:
+            options["are_pictures_lazy"] = True
         return make_env(self.env, **options, **render_options(self.env, self.view))
 
 

@@ -33,12 +33,14 @@ def add_pictures(jobs: Sequence[PlayedJob]) -> list[RunResult]:
 
 def _film(job: PlayedJob, result: RunResult, seeds: Sequence[int]) -> RunResult:
     settings, policy = job.settings, job.load_policy()
+    make_env = job.env_factory(policy, settings.required_env, has_pictures=True)
     pictures = record_pictures(
         policy,
-        job.env_factory(policy, settings.required_env, has_pictures=True),
+        make_env,
         seeds,
         job.folder,
         execution_horizon=settings.execution_horizon,
+        frame_stride=make_env.frame_stride,
         masked_modalities=job.masked,
     )
     result = replace(result, pictures=pictures)

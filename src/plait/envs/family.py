@@ -71,3 +71,14 @@ class Family(ABC):
         """Return how pictures are taken with these options, in JSON; empty for the one way."""
         del options
         return {}
+
+    def groups(self, suite: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """Return the tasks of a suite that are summed up together: by kind of group, by its name.
+
+        Empty where nobody groups them.
+
+        Raises:
+            UnknownNameError: If there is no such suite.
+        """
+        del suite
+        return {}

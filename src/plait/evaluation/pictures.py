@@ -64,6 +64,40 @@ def choose_scenes(
     return chosen
 
 
+def choose_across_tasks(
+    episodes: Sequence[EpisodeResult], *, num_successes: int, num_failures: int
+) -> tuple[int, ...]:
+    """Choose the scenes to show of one policy: of different tasks, those it does worst first.
+
+    Args:
+        episodes: Of its evaluation.
+        num_successes: Most solved scenes to show.
+        num_failures: Most failed scenes to show.
+
+    Returns:
+        Scene seeds, failures first.
+    """
+    by_task: dict[str, list[EpisodeResult]] = {}
+    for episode in episodes:
+        by_task.setdefault(episode.task, []).append(episode)
+    worst_first = sorted(by_task.items(), key=lambda item: (_share(item[1]), item[0]))
+
+    def scenes(number: int, *, success: bool) -> list[int]:
+        # Each task's first scene, then each one's second, and so on.
+        ranked = [
+            (turn, place, each.seed)
+            for place, (_, own) in enumerate(worst_first)
+            for turn, each in enumerate(each for each in own if each.success == success)
+        ]
+        return [seed for _, _, seed in sorted(ranked)[:number]]
+
+    return (*scenes(num_failures, success=False), *scenes(num_successes, success=True))
+
+
+def _share(episodes: Sequence[EpisodeResult]) -> float:
+    return sum(episode.success for episode in episodes) / len(episodes)
+
+
 def record_pictures(
     policy: PredictsChunks,
     make_env: Callable[[], Environment],
@@ -71,6 +105,7 @@ def record_pictures(
     folder: Path,
     *,
     execution_horizon: int,
+    frame_stride: int = 1,
     ensemble_decay: float | None = None,
     masked_modalities: Sequence[str] = (),
 ) -> tuple[RolloutPicture, ...]:
@@ -82,6 +117,7 @@ def record_pictures(
         seeds: Scenes to show.
         folder: Folder of the result that will name the pictures.
         execution_horizon: As in the evaluation.
+        frame_stride: Control steps from one frame to the next; the last step is always shown.
         ensemble_decay: As in the evaluation.
         masked_modalities: As in the evaluation.
 
@@ -92,11 +128,7 @@ def record_pictures(
         PlaitError: If the environment does not render.
         OutputError: If the folder cannot be written.
     """
-    frames: dict[int, list[Frame]] = {seed: [] for seed in seeds}
-
-    def capture(seed: int, env: Environment) -> None:
-        frames[seed].append(render_frame(env))
-
+    reels = {seed: _Reel(frame_stride) for seed in seeds}
     results = evaluate_policy(
         policy,
         make_env,
@@ -105,9 +137,35 @@ def record_pictures(
         num_parallel=4,
         ensemble_decay=ensemble_decay,
         masked_modalities=masked_modalities,
-        on_frame=capture,
+        on_frame=lambda seed, env: reels[seed].take(env),
+        on_progress=lambda result: reels[result.seed].finish(),
     )
-    return tuple(_write(result, frames[result.seed], folder) for result in results)
+    return tuple(_write(result, reels[result.seed].frames, folder) for result in results)
+
+
+class _Reel:
+    """The frames of one episode.
+
+    Args:
+        stride: Control steps from one frame to the next.
+    """
+
+    def __init__(self, stride: int) -> None:
+        self.frames: list[Frame] = []
+        self._stride, self._num_steps = stride, 0
+        self._env: Environment | None = None
+
+    def take(self, env: Environment) -> None:
+        """Take a frame if it is time."""
+        self._env = None if self._num_steps % self._stride == 0 else env
+        self._num_steps += 1
+        if self._env is None:
+            self.frames.append(render_frame(env))
+
+    def finish(self) -> None:
+        """Take the last frame, unless it has just been taken."""
+        if self._env is not None:
+            self.frames.append(render_frame(self._env))
 
 
 def _write(result: EpisodeResult, frames: Sequence[Frame], folder: Path) -> RolloutPicture:

@@ -8,6 +8,7 @@ from typing import Any
 
 from plait.errors import DataError
 from plait.report.alignment import write_alignment_report
+from plait.report.evaluation import write_evaluation_report
 from plait.report.inspection import write_inspection_report
 from plait.report.open_loop import write_open_loop_report
 from plait.report.page import write_report
@@ -15,6 +16,7 @@ from plait.report.stress import write_stress_report
 from plait.report.transfer import write_transfer_report
 from plait.results import SCHEMA_VERSION, Comparison
 from plait.results.alignment import AlignmentResult
+from plait.results.evaluation import EvaluationResult
 from plait.results.inspection import InspectionResult
 from plait.results.open_loop import OpenLoopComparison
 from plait.results.stress import StressResult
@@ -26,6 +28,7 @@ WRITERS: Mapping[type[Any], Writer] = {
     OpenLoopComparison: write_open_loop_report,
     StressResult: write_stress_report,
     TransferResult: write_transfer_report,
+    EvaluationResult: write_evaluation_report,
     InspectionResult: write_inspection_report,
     AlignmentResult: write_alignment_report,
 }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from plait.envs.family import ActsByItself, Disturb, Environment, Family
-from plait.envs.metaworld.tasks import SUITES
+from plait.envs.metaworld.tasks import SUITES, groups_of
 from plait.envs.opengl import RenderProfile
 
 # Far from every seed of recordings and evaluations, and a multiple of every suite's number of
@@ -56,3 +56,7 @@ class MetaWorldFamily(Family):
     def view(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the render profile."""
         return RenderProfile.from_options(dict(options)).to_dict()
+
+    def groups(self, suite: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """Return the tasks by difficulty, and those that share a scene."""
+        return groups_of(suite)

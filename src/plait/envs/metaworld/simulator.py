@@ -5,7 +5,6 @@ leave a stale observation space behind, and its own viewer takes 88 ms for what 
 """
 
 import pickle
-from collections import defaultdict
 from collections.abc import Mapping
 
 import mujoco
@@ -111,21 +110,39 @@ class Simulator:
 
 
 class _Garage:
-    """Simulators that nobody uses now. To build one takes as long as fifty steps in it."""
+    """Simulators that nobody uses now. To build one takes as long as fifty steps in it.
+
+    One with its meshes and textures holds about 75 MB: those that have been idle longest make room.
+    """
 
     MAX_IDLE = 2
+    MOST = 24
 
     def __init__(self) -> None:
-        self._idle: dict[str, list[Simulator]] = defaultdict(list)
+        self._idle: list[Simulator] = []  # the longest idle first
+        self._num_lent = 0
 
     def take(self, task: str) -> Simulator:
         """Return a simulator of the task; it must be reset."""
-        return self._idle[task].pop() if self._idle[task] else Simulator(task)
+        found = next((idle for idle in self._idle if idle.task == task), None)
+        if found is None:
+            self._make_room()
+            found = Simulator(task)
+        else:
+            self._idle.remove(found)
+        self._num_lent += 1
+        return found
 
     def give_back(self, simulator: Simulator) -> None:
         """Keep a simulator for the next who needs one, unless enough of its task are kept."""
-        if len(self._idle[simulator.task]) < self.MAX_IDLE:
-            self._idle[simulator.task].append(simulator)
+        self._num_lent -= 1
+        if sum(idle.task == simulator.task for idle in self._idle) < self.MAX_IDLE:
+            self._idle.append(simulator)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Let go of those idle longest while there are as many as may be."""
+        del self._idle[: max(self._num_lent + len(self._idle) + 1 - self.MOST, 0)]
 
 
 GARAGE = _Garage()

@@ -150,3 +150,25 @@ def suite_tasks(name: str) -> tuple[Task, ...]:
     if name not in SUITES:
         raise UnknownNameError("Meta-World suite or task", name, SUITES)
     return tuple(TASKS[task] for task in SUITES[name])
+
+
+def groups_of(suite: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Return the tasks of a suite by difficulty, and by the scene they share with others of it.
+
+    Raises:
+        UnknownNameError: If there is no such suite.
+    """
+    tasks = suite_tasks(suite)
+    names = {task.name for task in tasks}
+    by_difficulty = {
+        difficulty: tuple(task.name for task in tasks if task.difficulty == difficulty)
+        for difficulty in DIFFICULTIES
+    }
+    by_scene = {
+        scene: tuple(name for name in sharing if name in names)
+        for scene, sharing in SHARED_SCENES.items()
+    }
+    # A task that is alone with its scene needs no sentence to be told apart.
+    shared = {name: found for name, found in by_scene.items() if len(found) > 1}
+    present = {name: found for name, found in by_difficulty.items() if found}
+    return {"difficulty": present, **({"shared scene": shared} if shared else {})}

@@ -60,6 +60,8 @@ class FirstLook:
         env = make_env()
         try:
             observation, _ = env.reset(seed=0)
+            # Pictures may be taken when they are looked at, which a closed environment cannot.
+            observation = {**observation, "images": dict(observation["images"])}
             shape = env.action_space.shape or (0,)
         finally:
             env.close()

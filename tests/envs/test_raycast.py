@@ -72,10 +72,11 @@ def test_every_pixel_meets_what_a_single_ray_meets(camera):
 
 def test_casting_leaves_the_model_as_it_was():
     model, data = scene()
-    before = model.geom_group.copy(), model.geom_aabb.copy()
+    before = model.geom_group.copy(), model.geom_aabb.copy(), model.bvh_aabb.copy()
     RaycastRenderer(model, 8, PROFILE).render(model, data, 0)
     np.testing.assert_array_equal(model.geom_group, before[0])
     np.testing.assert_array_equal(model.geom_aabb, before[1])
+    np.testing.assert_array_equal(model.bvh_aabb, before[2])
 
 
 def test_a_mesh_is_shaded_like_the_box_that_it_is():

@@ -44,6 +44,8 @@ _NO_COLOUR = np.array([0.5, 0.5, 0.5, 1.0], np.float32)
 _MIN_OPACITY = 0.5
 # Slope between a pixel's ray and the two beside it: of the same triangle nearly always.
 _NUDGE = 1e-5
+# Half of a bounding box that holds every camera [m].
+_WIDE = 1e6
 _CORNERS = np.array(list(product((-1.0, 1.0), repeat=3)))
 # From 3.5 on MuJoCo says normals too. They are not read: a picture is the same in every version.
 _HAS_NORMALS = "normal" in (mujoco.mj_multiRay.__doc__ or "")
@@ -253,18 +255,25 @@ def _cast(
 def _only(model: mujoco.MjModel, number: int) -> Iterator[None]:
     """Let rays meet one geom alone, and all that it has of surface.
 
-    MuJoCo passes over a geom whose bounding box's corners, as directions, do not enclose a ray,
-    which loses surface where the box is near (its faces bulge beyond their corners). Of a box that
-    holds the camera nothing is passed over.
+    MuJoCo passes over a geom, or a body, whose bounding box's corners, as directions, do not
+    enclose a ray, which loses surface where the box is near (its faces bulge beyond their corners).
+    Of a box that holds the camera nothing is passed over.
     """
-    groups, box = model.geom_group.copy(), model.geom_aabb[number].copy()
+    body = model.geom_bodyid[number]
+    start = model.body_bvhadr[body]
+    nodes = slice(start, start + model.body_bvhnum[body]) if start >= 0 else slice(0)
+    kept = [(each, each.copy()) for each in (model.geom_group, model.geom_aabb[number])]
+    kept.append((model.bvh_aabb[nodes], model.bvh_aabb[nodes].copy()))
     model.geom_group[:] = _IDLE_GROUP
     model.geom_group[number] = _CAST_GROUP
-    model.geom_aabb[number, 3:] = 1e6
+    model.geom_aabb[number, 3:] = _WIDE
+    # A plane's box is wider still, and its middle far away.
+    model.bvh_aabb[nodes, 3:] = np.maximum(model.bvh_aabb[nodes, 3:], _WIDE)
     try:
         yield
     finally:
-        model.geom_group[:], model.geom_aabb[number] = groups, box
+        for values, before in kept:
+            values[:] = before
 
 
 def _normals(

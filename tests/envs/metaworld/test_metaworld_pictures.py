@@ -7,6 +7,7 @@ import pytest
 from plait.envs import make_env
 from plait.envs.metaworld.simulator import CAMERAS, Simulator
 from plait.envs.opengl import RAYCAST, RenderProfile, find_platform
+from plait.envs.raycast import RaycastRenderer, view_of
 
 metaworld = pytest.importorskip("metaworld")
 
@@ -114,6 +115,25 @@ def test_the_ray_cast_view_shows_the_same_things_in_the_same_places(camera):
     assert correlation(*grey) > 0.7
     for turned in (grey[0][::-1], grey[0][:, ::-1], np.roll(grey[0], 3, axis=1)):
         assert correlation(turned, grey[1]) < correlation(*grey)
+
+
+@pytest.mark.parametrize("camera", ["corner4", "behindGripper"])
+def test_no_pixel_of_a_mesh_is_lost(camera):
+    """Every ray meets a mesh where MuJoCo's exact call, one ray at a time, says it does."""
+    simulator = Simulator("drawer-open-v3")
+    simulator.reset(3)
+    model, data, side = simulator.model, simulator.data, 32
+    number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, camera)
+    view = view_of(model, data, number, side)
+    profile = RenderProfile(renderer=RAYCAST, supersample=1)
+    reach = RaycastRenderer(model, side, profile).cast(model, data, view, side).reach
+    for mesh in ("right_hand", "drawer_link"):
+        geom = model.body(mesh).geomadr[0]
+        assert model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH
+        rays = view.rays.T.copy()
+        alone = np.array([mujoco.mj_rayMesh(model, data, geom, view.origin, ray) for ray in rays])
+        assert (alone > 0).sum() > 3
+        assert (reach[alone > 0] <= alone[alone > 0] + 1e-9).all()
 
 
 def test_the_goal_is_drawn_without_opengl():

@@ -1,6 +1,11 @@
+import json
+
 import pytest
 
+from plait.cli.compare import Compare
+from plait.compare.family_defaults import in_environment
 from plait.compare.settings import (
+    FUSIONS,
     PRESETS,
     Arm,
     CompareSettings,
@@ -70,3 +75,51 @@ def test_a_control_hides_its_modality_and_changes_nothing_else():
         control.policy,
         control.training,
     )
+
+
+def test_an_environment_of_another_family_comes_with_its_cameras_size_and_noise():
+    full = preset("full")
+    moved = in_environment(full, "metaworld/MT10", None)
+    assert (moved.env, moved.holdout_env) == ("metaworld/MT10", None)
+    assert (moved.cameras, moved.image_size, moved.noise) == (("corner2",), 96, 0.2)
+    assert moved.training == full.training
+    assert in_environment(full, "tabletop/pick", None).cameras == full.cameras
+    with pytest.raises(UnknownNameError, match="did you mean 'metaworld/MT10'"):
+        in_environment(full, "metaworld/MT11", None)
+
+
+def test_recorded_pictures_keep_their_size(tmp_path):
+    picture = {"dtype": "image", "shape": [48, 48, 3]}
+    numbers = {"dtype": "float32", "shape": [4]}
+    info = {
+        "codebase_version": "v3.0",
+        "fps": 80,
+        "total_frames": 1,
+        "total_episodes": 1,
+        "data_path": "data",
+        "features": {
+            "observation.images.corner2": picture,
+            "observation.state": numbers,
+            "action": numbers,
+        },
+    }
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta/info.json").write_text(json.dumps(info))
+    assert in_environment(preset("default"), "metaworld/MT10", tmp_path).image_size == 48
+    assert in_environment(preset("default"), "tabletop/pick", tmp_path).image_size == 64
+
+
+def test_what_is_named_on_the_command_line_goes_before_the_family():
+    command = Compare(
+        env="metaworld/MT10",
+        fusion="all",
+        cameras="gripperPOV",
+        image_size=32,
+        horizon=8,
+        execution_horizon=4,
+    )
+    settings = command._settings()
+    settings.validate()
+    assert settings.fusions == FUSIONS
+    assert (settings.cameras, settings.image_size) == (("gripperPOV",), 32)
+    assert (settings.policy.action_horizon, settings.execution_horizon) == (8, 4)

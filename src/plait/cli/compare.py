@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from plait.results import Comparison
     from plait.results.open_loop import OpenLoopComparison
 
+EVERY_FUSION = "all"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Compare:
@@ -31,7 +33,7 @@ class Compare:
     """Folder of a LeRobot dataset to train on; recorded from the scripted expert if absent. Where
     no --env is named, held-out episodes of it are what strategies are judged on."""
     fusion: str | None = None
-    """Strategies, separated by commas; module:Class is one of your own."""
+    """Strategies, separated by commas, or all; module:Class is one of your own."""
     init: str | None = None
     """What encoders start from, separated by commas: none, aligned (towers aligned on the same
     data, with a retrieval baseline beside them), aligned:OBJECTIVE, or a folder of plait align."""
@@ -44,7 +46,10 @@ class Compare:
     for what is missing, and mildly corrupted images."""
     parts: Parts = field(default_factory=Parts)
     cameras: str | None = None
-    """Cameras the policies see, separated by commas."""
+    """Cameras the policies see, separated by commas; the environment's usual ones by default."""
+    image_size: int | None = None
+    """Height and width of their pictures in pixels; 64, or what other simulators are usually
+    recorded in, by default."""
     frame_storage: str | None = None
     """How decoded frames are kept: raw, jpeg, direct (not at all), or auto for what fits."""
     cache_gib: float | None = None
@@ -59,6 +64,8 @@ class Compare:
     """Share of the episodes that no policy is trained on; 0.2 where they are judged on."""
     horizon: int | None = None
     """Steps per action chunk."""
+    execution_horizon: int | None = None
+    """Steps of a chunk executed before the next look."""
     steps: int | None = None
     """Optimiser steps of every training."""
     budget: str | None = None
@@ -85,19 +92,24 @@ class Compare:
     def _settings(self) -> "CompareSettings":
         """Return the preset with what was given."""
         from plait.compare import preset
+        from plait.compare.family_defaults import in_environment
         from plait.compare.open_loop import on_demonstrations
+        from plait.compare.settings import FUSIONS
 
         settings = preset(self.preset)
         if self.data is not None and self.env is None:
             settings = on_demonstrations(settings)
+        if self.env is not None:
+            settings = in_environment(settings, self.env, self.data)
         given = {
-            "env": self.env,
             "data": None if self.data is None else str(self.data),
-            "fusions": names(self.fusion),
+            "fusions": FUSIONS if self.fusion == EVERY_FUSION else names(self.fusion),
             "inits": names(self.init),
             "fractions": shares(self.fractions),
             "has_robust": self.robust,
             "cameras": names(self.cameras),
+            "image_size": self.image_size,
+            "execution_horizon": self.execution_horizon,
             "num_seeds": self.seeds,
             "num_evaluation_episodes": self.episodes,
             "num_demonstrations": self.demonstrations,

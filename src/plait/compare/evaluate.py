@@ -16,7 +16,7 @@ from plait.compare.environment import check_fit, render_options, view_of
 from plait.compare.evaluation_cells import CellPlan, Setup, plan_cells, share_out
 from plait.compare.settings import CONTROLS
 from plait.compare.workers import worker_count
-from plait.envs import family_of
+from plait.envs import family_of, groups_of
 from plait.errors import (
     DataError,
     OptionError,
@@ -135,8 +135,7 @@ class Plan:
 
     def __init__(self, options: EvaluationOptions) -> None:
         self.options = options
-        family = family_of(options.env)
-        self.groups: Groups = family.groups(options.env.partition("/")[2])
+        self.groups: Groups = groups_of(options.env)
         self.cells = plan_cells(options.seed, options.num_episodes, options.conditions)
         self.policy = load_policy(options.policy)
         setup = Setup(

@@ -150,19 +150,23 @@ def check_environment(env_name: str, settings: CompareSettings, data: Demonstrat
     """Refuse an environment that the policies could not act in, before they are trained.
 
     Raises:
-        UnknownNameError: If the environment, or a camera in it, does not exist.
+        OptionError: If the environment lacks a camera.
         ShapeError: If the state or the action has another size than in the demonstrations.
     """
     options = render_options(env_name, data.view)
-    env = make_env(env_name, image_size=settings.image_size, **options)
+    options |= {"image_size": settings.image_size, "cameras": tuple(data.cameras)}
+    try:
+        env = make_env(env_name, **options)
+    except UnknownNameError as error:
+        raise OptionError(
+            f"the policies would see through {', '.join(data.cameras)}, but {env_name} lacks one: "
+            f"{error}. Choose cameras that demonstrations and environment share with --cameras"
+        ) from error
     try:
         observation, _ = env.reset(seed=0)
         action_dim = env.action_space.shape[0] if env.action_space.shape else 0
     finally:
         env.close()
-    for camera in data.cameras:
-        if camera not in observation["images"]:
-            raise UnknownNameError(f"camera of {env_name}", camera, observation["images"])
     todo = f"These demonstrations are not of {env_name}; name theirs with --env"
     found = (data.proprio_dim, data.action_dim)
     expected = (len(observation["proprio"]), action_dim)

@@ -15,6 +15,8 @@ from plait.compare.jobs import run_arms
 from plait.compare.prepare import prepare
 from plait.compare.settings import CompareSettings
 from plait.compare.workers import worker_count
+from plait.envs import groups_of
+from plait.evaluation.rates import with_groups
 from plait.evaluation.statistics import compare_pairs, summarise_arms
 from plait.report import write_report
 from plait.results import (
@@ -71,7 +73,7 @@ def compare(
         dataset=describe_dataset(
             str(plan.data_path), plan.data, is_recorded_here=settings.data is None
         ),
-        arms=summarise_arms(results),
+        arms=with_groups(summarise_arms(results), results, groups_of(env)),
         comparisons=compare_pairs(results),
         runs=tuple(str(job.folder.relative_to(out)) for job in jobs),
         settings=asdict(plan.settings),

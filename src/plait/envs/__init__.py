@@ -1,5 +1,6 @@
 """Environments, by name: `make_env("tabletop/pick")`, `make_env("metaworld/MT10")`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -12,7 +13,7 @@ from plait.errors import OptionError, UnknownNameError
 
 FAMILIES: tuple[Family, ...] = (TabletopFamily(), MetaWorldFamily())
 
-__all__ = ["FAMILIES", "available_suites", "family_of", "make_env"]
+__all__ = ["FAMILIES", "available_suites", "family_of", "groups_of", "make_env"]
 
 
 def available_suites() -> tuple[str, ...]:
@@ -31,6 +32,15 @@ def family_of(name: str) -> Family:
         if family.name == start and suite in family.suites():
             return family
     raise UnknownNameError("environment", name, available_suites())
+
+
+def groups_of(name: str) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Return the tasks of an environment that are summed up together: by kind of group, by name.
+
+    Raises:
+        UnknownNameError: If nothing has that name.
+    """
+    return family_of(name).groups(name.partition("/")[2])
 
 
 def make_env(name: str, **options: Any) -> gymnasium.Env[Any, Any]:

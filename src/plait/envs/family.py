@@ -27,6 +27,8 @@ class Family(ABC):
         fps: Control steps a second.
         robot_type: Name of the robot, for the record.
         default_noise: Share of recorded steps to disturb.
+        default_cameras: What policies see through unless told otherwise.
+        default_image_size: Height and width of their pictures in pixels.
         has_lazy_pictures: Whether environments take the option `are_pictures_lazy`: a picture is
             then taken when it is looked at.
     """
@@ -35,6 +37,8 @@ class Family(ABC):
     fps: ClassVar[int]
     robot_type: ClassVar[str]
     default_noise: ClassVar[float] = 0.3
+    default_cameras: ClassVar[tuple[str, ...]] = ("base",)
+    default_image_size: ClassVar[int] = 64
     has_lazy_pictures: ClassVar[bool] = False
 
     @abstractmethod

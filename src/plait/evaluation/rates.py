@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import sqrt
 from statistics import fmean
 
@@ -11,14 +12,17 @@ from plait.evaluation.statistics import (
     paired_difference_interval,
     wilson,
 )
-from plait.results import EpisodeResult, PairedComparison, Rate
-from plait.results.evaluation import (
-    ConditionResult,
-    ControlComparison,
+from plait.results import (
+    ArmSummary,
+    EpisodeResult,
     Grouping,
     GroupRate,
     MeanRate,
+    PairedComparison,
+    Rate,
+    RunResult,
 )
+from plait.results.evaluation import ConditionResult, ControlComparison
 
 # Kind of group → name of the group → its tasks; see `plait.envs.family.Family.groups`.
 Groups = Mapping[str, Mapping[str, tuple[str, ...]]]
@@ -74,6 +78,16 @@ def group_rates(episodes: Sequence[EpisodeResult], groups: Groups) -> tuple[Grou
     return tuple(found)
 
 
+def with_groups(
+    arms: Sequence[ArmSummary], runs: Sequence[RunResult], groups: Groups
+) -> tuple[ArmSummary, ...]:
+    """Add success by groups of tasks to the arms of a comparison."""
+    episodes: dict[str, list[EpisodeResult]] = {}
+    for run in runs:
+        episodes.setdefault(run.arm, []).extend(run.episodes)
+    return tuple(replace(arm, groups=group_rates(episodes[arm.arm], groups)) for arm in arms)
+
+
 def members_only(
     episodes: Sequence[EpisodeResult], members: Mapping[str, tuple[str, ...]]
 ) -> list[EpisodeResult]:
@@ -110,7 +124,6 @@ def summarise_condition(
         groups=group_rates(episodes, groups),
         task_mean=fmean(rate.rate for rate in per_task.values()),
         outcomes=dict(Counter(episode.outcome for episode in episodes).most_common()),
-        chance=fmean(1 / episode.num_candidates for episode in episodes),
         mean_steps=steps / len(episodes),
         mean_steps_to_success=fmean(to_success) if to_success else None,
         seconds=seconds,

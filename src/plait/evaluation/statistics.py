@@ -207,7 +207,7 @@ def _summarise(runs: Sequence[RunResult]) -> ArmSummary:
         per_task={task: _rate([e for e in episodes if e.task == task]) for task in tasks},
         outcomes=dict(outcomes.most_common()),
         seed_rates=tuple(_rate(run.episodes).rate for run in runs),
-        chance=fmean(1 / episode.num_candidates for episode in episodes) if episodes else 0.0,
+        chance=guessing(episodes),
         cost=typical_cost([run.cost for run in runs]),
         validation_action_error=fmean(run.validation_action_error for run in runs),
         holdout=_rate(held_out) if held_out else None,
@@ -215,6 +215,13 @@ def _summarise(runs: Sequence[RunResult]) -> ArmSummary:
         train_fraction=runs[0].train_fraction,
         robust=runs[0].robust,
     )
+
+
+def guessing(episodes: Sequence[EpisodeResult]) -> float:
+    """Return how often guessing among the objects succeeds; 0 where no scene has several."""
+    if all(episode.num_candidates == 1 for episode in episodes):
+        return 0.0
+    return fmean(1 / episode.num_candidates for episode in episodes)
 
 
 def _rate(episodes: Sequence[EpisodeResult]) -> Rate:

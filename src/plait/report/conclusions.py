@@ -39,6 +39,7 @@ def conclude(comparison: Comparison) -> tuple[str, ...]:
     sentences = _winner(comparison, ranked, tied)
     sentences += conclude_starts(comparison)
     sentences += conclude_robust(comparison)
+    sentences += _groups(comparison, ranked[0])
     for control in controls(comparison):
         sentences += _control(comparison, control)
     sentences += _not_above_controls(comparison, ranked)
@@ -144,13 +145,44 @@ def _more_episodes(comparison: Comparison, best: ArmSummary, other: ArmSummary) 
     ]
 
 
+def _groups(comparison: Comparison, best: ArmSummary) -> list[str]:
+    """Say how the best does by groups of tasks, and its controls where only some tasks are in any.
+
+    Such are the tasks that share a scene, so that the instruction alone tells them apart.
+    """
+    sentences = []
+    for index, grouping in enumerate(best.groups):
+        shown = [f"{text.words(g.name)} {text.percent(g.success.rate)}" for g in grouping.groups]
+        if grouping.together.trials == best.success.trials:
+            if len(shown) > 1:
+                sentences.append(
+                    f"By {grouping.kind}, {best.arm} succeeds in: {text.listing(shown)}. The mean "
+                    f"of these {len(shown)} groups, each counted alike, is "
+                    f"{text.percent(grouping.mean.value)}."
+                )
+            continue
+        beside = [
+            f"{control.arm} in {text.rate_with_interval(control.groups[index].together)}"
+            for control in controls(comparison)
+            if control.fusion == best.fusion
+        ]
+        sentences.append(
+            f"On tasks with a {grouping.kind} {best.arm} succeeds in "
+            f"{text.rate_with_interval(grouping.together)} of {_episodes(grouping.together)}"
+            + (f"; {text.listing(beside)}." if beside else ".")
+        )
+    return sentences
+
+
 def _control(comparison: Comparison, control: ArmSummary) -> list[str]:
     pairs = [find_pair(comparison, arm.arm, control.arm) for arm in strategies(comparison)]
     pair = next((pair for pair in pairs if pair is not None), None)
     if pair is None:
         return []
     hidden, them = _hidden(control)
-    level = f"{text.rate_with_interval(control.success)}, {_position(control)}"
+    level = text.rate_with_interval(control.success)
+    if control.chance:
+        level += f", {_position(control)}"
     if pair.differs and pair.difference > 0:
         return [
             f"{pair.first} uses {hidden}: without {them} in training and test, its success falls "
@@ -189,7 +221,7 @@ def _is_above(comparison: Comparison, arm: ArmSummary, control: ArmSummary) -> b
 
 
 def _at_chance(ranked: Sequence[ArmSummary]) -> list[str]:
-    found = [arm for arm in ranked if arm.success.low <= arm.chance]
+    found = [arm for arm in ranked if arm.chance and arm.success.low <= arm.chance]
     if not found:
         return []
     names = [arm.arm for arm in found]

@@ -126,6 +126,7 @@ def _content(comparison: Comparison, runs: Sequence[tuple[RunResult, Path]]) -> 
         "num_scenes": views.scenes(comparison),
         "num_seeds": max(len(arm.seed_rates) for arm in comparison.arms),
         "tasks": views.task_names(comparison),
+        "groupings": views.group_tables(comparison),
         "outcomes": outcomes,
         "outcome_colours": outcome_colours(outcomes),
         "matrix": views.matrix(comparison),

@@ -125,6 +125,6 @@ def _retrieval(arms: Sequence[ArmSummary]) -> list[str]:
     return [
         "Without any training for control, looking up the action chunk that the towers place "
         f"nearest to what is seen and said succeeds in {text.rate_with_interval(best.success)} "
-        f"({best.init}, {share_of_data(best.train_fraction)}); chance is "
-        f"{text.percent(best.chance)}."
+        f"({best.init}, {share_of_data(best.train_fraction)})"
+        + (f"; chance is {text.percent(best.chance)}." if best.chance else ".")
     ]

@@ -52,23 +52,27 @@ def _table(comparison: Comparison, tasks: Sequence[str], *, has_holdout: bool) -
     # Names give way first, by wrapping between words.
     longest = max((len(word) for arm in comparison.arms for word in arm.arm.split()), default=1)
     table.add_column("arm", min_width=longest)
-    headings = ["success", "95% interval", "chance", *(["unseen"] if has_holdout else []), *tasks]
+    has_chance = any(arm.chance for arm in comparison.arms)
+    headings = ["success", "95% interval", *(["chance"] if has_chance else [])]
+    headings += [*(["unseen"] if has_holdout else []), *tasks]
     for heading in [*headings, "params", "latency", "training"]:
         table.add_column(Text(heading), justify="right", no_wrap=True)
     for group, style in ((strategies(comparison), ""), (controls(comparison), "dim italic")):
         for arm in group:
-            row = _row(arm, tasks, has_holdout=has_holdout)
+            row = _row(arm, tasks, has_holdout=has_holdout, has_chance=has_chance)
             table.add_row(*(Text(cell) for cell in row), style=style)
         table.add_section()
     return table
 
 
-def _row(arm: ArmSummary, tasks: Sequence[str], *, has_holdout: bool) -> list[str]:
+def _row(
+    arm: ArmSummary, tasks: Sequence[str], *, has_holdout: bool, has_chance: bool
+) -> list[str]:
     return [
         arm.arm,
         text.percent(arm.success.rate),
         text.interval(arm.success),
-        f"{100 * arm.chance:.0f}%",
+        *([f"{100 * arm.chance:.0f}%"] if has_chance else []),
         *([_whole(arm.holdout)] if has_holdout else []),
         *(_whole(arm.per_task.get(task)) for task in tasks),
         text.scaled(arm.cost.num_parameters),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from plait.results import PairedComparison, Rate
+from plait.results import MeanRate, PairedComparison, Rate
 from plait.results.alignment import FactorRecall, RetrievalScore
 from plait.wording import counted as counted
 from plait.wording import listing as listing
@@ -18,7 +18,7 @@ SMALLEST_P = 0.001
 SIGNIFICANCE = 0.05
 
 
-def interval(rate: Rate | RetrievalScore | FactorRecall) -> str:
+def interval(rate: Rate | MeanRate | RetrievalScore | FactorRecall) -> str:
     """Write the ends of an interval as `55.6–68.9%`."""
     return f"{100 * rate.low:.1f}{DASH}{100 * rate.high:.1f}%"
 

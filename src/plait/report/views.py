@@ -4,8 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plait.report import text
-from plait.report.style import controls, strategies
-from plait.results import ArmSummary, Comparison, Machine, PairedComparison
+from plait.report.style import controls, in_groups, strategies
+from plait.results import (
+    ArmSummary,
+    Comparison,
+    Machine,
+    MeanRate,
+    PairedComparison,
+    Rate,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +87,51 @@ def against_controls(comparison: Comparison) -> list[Pair]:
 def task_names(comparison: Comparison) -> list[str]:
     """Return the names of all tasks, in the order in which they first appear."""
     return list(dict.fromkeys(task for arm in comparison.arms for task in arm.per_task))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRow:
+    """An arm's success by groups of tasks: of each group, of all of them, and their mean."""
+
+    arm: ArmSummary
+    rates: Sequence[Rate]
+    mean: MeanRate
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupTable:
+    """Arms by groups of tasks of one kind."""
+
+    kind: str
+    names: Sequence[str]
+    all_of_them: str
+    rows: Sequence[GroupRow]
+
+
+def group_tables(comparison: Comparison) -> list[GroupTable]:
+    """Lay out the success of all arms by groups of tasks, a table a kind of group."""
+    arms = in_groups(comparison)
+    tables = []
+    for index, first in enumerate(arms[0].groups):
+        has_all = first.together.trials == arms[0].success.trials
+        found = [(arm, arm.groups[index]) for arm in arms]
+        rows = [
+            GroupRow(
+                arm=arm,
+                rates=[*(group.success for group in own.groups), own.together],
+                mean=own.mean,
+            )
+            for arm, own in found
+        ]
+        tables.append(
+            GroupTable(
+                kind=first.kind,
+                names=[group.name for group in first.groups],
+                all_of_them="all episodes" if has_all else "all of these",
+                rows=rows,
+            )
+        )
+    return tables
 
 
 def setup(comparison: Comparison) -> Mapping[str, str]:

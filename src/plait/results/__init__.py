@@ -183,6 +183,47 @@ class Rate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeanRate:
+    """An unweighted mean of success rates with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupRate:
+    """Success on some tasks together.
+
+    Attributes:
+        name: Of the group, such as `easy`.
+        tasks: Of the suite, that belong to it.
+        success: Over all their episodes.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    success: Rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """Success by groups of tasks of one kind.
+
+    Attributes:
+        kind: What groups are made by, such as `difficulty`.
+        groups: In the order of the benchmark; those without an episode are left out.
+        together: Over all episodes of tasks that are in some group.
+        mean: Mean over the groups, each counted alike however many tasks it has.
+    """
+
+    kind: str
+    groups: tuple[GroupRate, ...]
+    together: Rate
+    mean: MeanRate
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArmSummary:
     """All seeds of one arm together.
 
@@ -191,11 +232,13 @@ class ArmSummary:
         per_task: The same for each task.
         outcomes: How often each outcome occurred.
         seed_rates: Success rate of each training seed, in order.
-        chance: Mean of 1 / num_candidates over the episodes: what guessing among objects gives.
+        chance: Mean of 1 / num_candidates over the episodes: what guessing among objects gives; 0
+            where no scene says among how many.
         holdout: Success on combinations never seen in training; None where not measured.
         init: What the encoders started from; `none` for random weights.
         train_fraction: Share of the training episodes that were learned from.
         robust: Whether it was trained for missing and noisy modalities.
+        groups: Success by groups of tasks, where the environment has any.
     """
 
     arm: str
@@ -212,6 +255,7 @@ class ArmSummary:
     init: str = NO_INIT
     train_fraction: float = 1.0
     robust: bool = False
+    groups: tuple[Grouping, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,52 +7,12 @@ from typing import Any
 from plait.results import (
     SCHEMA_VERSION,
     EpisodeResult,
+    Grouping,
     Machine,
     PairedComparison,
     Rate,
     RolloutPicture,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeanRate:
-    """An unweighted mean of success rates with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupRate:
-    """Success on some tasks together.
-
-    Attributes:
-        name: Of the group, such as `easy`.
-        tasks: Of the suite, that belong to it.
-        success: Over all their episodes.
-    """
-
-    name: str
-    tasks: tuple[str, ...]
-    success: Rate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grouping:
-    """Success by groups of tasks of one kind.
-
-    Attributes:
-        kind: What groups are made by, such as `difficulty`.
-        groups: In the order of the benchmark; those without an episode are left out.
-        together: Over all episodes of tasks that are in some group.
-        mean: Mean over the groups, each counted alike however many tasks it has.
-    """
-
-    kind: str
-    groups: tuple[GroupRate, ...]
-    together: Rate
-    mean: MeanRate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +43,6 @@ class ConditionResult:
         groups: The same for groups of tasks, by kind of group.
         task_mean: Mean over the tasks, each counted alike.
         outcomes: How often each outcome occurred.
-        chance: Mean of 1 / candidates over the scenes.
         mean_steps: Control steps of an episode.
         mean_steps_to_success: The same of successful episodes; None where none was.
         seconds: Wall time, added up over processes.
@@ -99,7 +58,6 @@ class ConditionResult:
     groups: tuple[Grouping, ...]
     task_mean: float
     outcomes: Mapping[str, int]
-    chance: float
     mean_steps: float
     mean_steps_to_success: float | None
     seconds: float

@@ -23,6 +23,8 @@ class MetaWorldFamily(Family):
     fps = 80
     robot_type = "sawyer"
     default_noise = 0.2
+    default_cameras = ("corner2",)
+    default_image_size = 96
     has_lazy_pictures = True
 
     def suites(self) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from plait.report import text
 from plait.report.evaluation.reading import HIDDEN, controls, loss, mean_text, own
-from plait.results import Rate
-from plait.results.evaluation import ControlComparison, EvaluationResult, Grouping
+from plait.results import Grouping, Rate
+from plait.results.evaluation import ControlComparison, EvaluationResult
 from plait.wording import few
 
 # With fewer episodes the interval of a task is so wide that two tasks can hardly be told apart.

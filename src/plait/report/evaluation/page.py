@@ -15,15 +15,14 @@ from plait.report.evaluation.reading import (
     controls,
     group_of,
     loss,
-    mean_interval,
     own,
     rates_in,
 )
 from plait.report.page import environment, parts_with_figures
 from plait.report.style import CONTROL_COLOUR
 from plait.report.views import made_with
-from plait.results import Rate, load_result, write_text_atomically
-from plait.results.evaluation import ControlComparison, EvaluationResult, Grouping
+from plait.results import Grouping, Rate, load_result, write_text_atomically
+from plait.results.evaluation import ControlComparison, EvaluationResult
 
 
 def write_evaluation_report(results_file: Path, output: Path) -> Path:
@@ -118,7 +117,7 @@ def _grouping(result: EvaluationResult, grouping: Grouping) -> dict[str, Any]:
         "has_all": grouping.together.trials == own(result).success.trials,
         "together": _rate(grouping.together),
         "mean": text.percent(grouping.mean.value),
-        "mean_interval": mean_interval(grouping.mean),
+        "mean_interval": text.interval(grouping.mean),
         "mean_controls": [text.percent(mean.value) for mean in means],
     }
 

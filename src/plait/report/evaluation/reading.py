@@ -1,14 +1,8 @@
 """How the rates of an evaluation are read, the same for page, terminal and sentences."""
 
 from plait.report import text
-from plait.results import Rate
-from plait.results.evaluation import (
-    ConditionResult,
-    ControlComparison,
-    EvaluationResult,
-    Grouping,
-    MeanRate,
-)
+from plait.results import Grouping, MeanRate, Rate
+from plait.results.evaluation import ConditionResult, ControlComparison, EvaluationResult
 
 HIDDEN = {"instruction_masked": "the instruction", "images_masked": "the images"}
 
@@ -41,12 +35,7 @@ def group_of(condition: ConditionResult) -> dict[str, str]:
 
 def mean_text(mean: MeanRate) -> str:
     """Write a mean as `62.5% (55.6–68.9%)`."""
-    return f"{text.percent(mean.value)} ({mean_interval(mean)})"
-
-
-def mean_interval(mean: MeanRate) -> str:
-    """Write the ends of its interval."""
-    return f"{100 * mean.low:.1f}{text.DASH}{100 * mean.high:.1f}%"
+    return f"{text.percent(mean.value)} ({text.interval(mean)})"
 
 
 def loss(result: EvaluationResult, comparison: ControlComparison) -> tuple[float, float, float]:

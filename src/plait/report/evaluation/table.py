@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from plait.report import text
-from plait.results import Rate
-from plait.results.evaluation import ConditionResult, EvaluationResult, MeanRate
+from plait.results import MeanRate, Rate
+from plait.results.evaluation import ConditionResult, EvaluationResult
 
 
 def evaluation_table(result: EvaluationResult) -> Table:
@@ -53,5 +53,4 @@ def _add_rates(table: Table, rates: Sequence[Mapping[str, Rate]], before: str = 
 
 
 def _add_mean(table: Table, name: str, mean: MeanRate) -> None:
-    ends = f"{100 * mean.low:.1f}{text.DASH}{100 * mean.high:.1f}%"
-    table.add_row(Text(name), text.percent(mean.value), ends, style="dim")
+    table.add_row(Text(name), text.percent(mean.value), text.interval(mean), style="dim")

@@ -62,7 +62,7 @@ def cost(comparison: Comparison) -> Figure | None:
             margin={"l": 64, "r": 16, "t": 16, "b": 50},
             xaxis=plain_axis(title="median latency of one prediction (ms)", range=[0, upper]),
             yaxis=plain_axis(title="success", range=[-0.02, 1.02], tickformat=".0%", dtick=0.25),
-            shapes=[chance_line(chance, is_horizontal=True)],
+            shapes=[chance_line(chance, is_horizontal=True)] if chance else [],
             annotations=_point_labels(arms, upper, chance),
         ),
         narrow={"margin": {"l": 54, "r": 8, "t": 12, "b": 46}, "annotations": []},

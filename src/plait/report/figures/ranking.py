@@ -43,13 +43,14 @@ def ranking(comparison: Comparison) -> Figure:
             data.append(_seed_ticks(arm, row - offset, style))
         data.append(_interval(arm, arm.success, row - offset, style, is_holdout=False))
     chance = fmean(arm.chance for arm in arms)
+    label = [chance_label(chance)] if chance else []
     layout = layout_of(
         margin={"l": ROOMY_MARGIN_PX, "r": 170, "t": 28, "b": 34},
         xaxis=share_axis(),
         yaxis=name_axis(rows),
-        shapes=[chance_line(chance)],
+        shapes=[chance_line(chance)] if chance else [],
         annotations=[
-            chance_label(chance),
+            *label,
             *name_labels(arms, rows, styles, margin_px=ROOMY_MARGIN_PX),
             *_number_labels(arms, rows),
         ],
@@ -57,7 +58,7 @@ def ranking(comparison: Comparison) -> Figure:
     narrow = {
         "margin": {"l": TIGHT_MARGIN_PX, "r": 24, "t": 28, "b": 34},
         "annotations": [
-            chance_label(chance),
+            *label,
             *name_labels(arms, rows, styles, margin_px=TIGHT_MARGIN_PX),
         ],
     }
@@ -67,8 +68,9 @@ def ranking(comparison: Comparison) -> Figure:
         layout=layout,
         narrow=narrow,
         height=int(row_height * (rows[-1] + 1)) + 70,
-        summary="Success rate and 95% interval of each arm, with chance at "
-        f"{text.percent(chance)}. The table below holds the numbers.",
+        summary="Success rate and 95% interval of each arm"
+        + (f", with chance at {text.percent(chance)}" if chance else "")
+        + ". The table below holds the numbers.",
     )
 
 

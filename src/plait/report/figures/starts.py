@@ -41,7 +41,7 @@ def starts(comparison: Comparison) -> Figure | None:
         margin={"l": 56, "r": 24, "t": 20, "b": 56},
         xaxis=plain_axis(title="share of the demonstrations", **ticks),
         yaxis=plain_axis(title="success", range=[-0.02, 1.02], tickformat=".0%", dtick=0.25),
-        shapes=[chance_line(chance, is_horizontal=True) | {"line": _dotted()}],
+        shapes=[chance_line(chance, is_horizontal=True) | {"line": _dotted()}] if chance else [],
         showlegend=True,
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )

@@ -4,7 +4,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from plait.envs.opengl import OffscreenRenderer, RenderProfile, find_platform
+from plait.envs.opengl import OffscreenRenderer, RenderProfile
+from plait.envs.opengl_library import find_platform
 
 pytestmark = pytest.mark.skipif(find_platform() is None, reason="no OpenGL library is installed")
 

@@ -1,4 +1,4 @@
-"""Environments, by name: `make_env("tabletop/pick")`, `make_env("metaworld/MT10")`."""
+"""Environments, by name: `make_env("tabletop/pick")`, `make_env("metaworld/MT10")` and so on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,12 @@ import gymnasium
 
 import plait.envs.opengl_library  # noqa: F401  the first import of MuJoCo, with clear errors
 from plait.envs.family import Family
+from plait.envs.libero.family import LiberoFamily
 from plait.envs.metaworld.family import MetaWorldFamily
 from plait.envs.tabletop.family import TabletopFamily
 from plait.errors import OptionError, UnknownNameError
 
-FAMILIES: tuple[Family, ...] = (TabletopFamily(), MetaWorldFamily())
+FAMILIES: tuple[Family, ...] = (TabletopFamily(), MetaWorldFamily(), LiberoFamily())
 
 __all__ = ["FAMILIES", "available_suites", "family_of", "groups_of", "make_env"]
 
@@ -29,7 +30,7 @@ def family_of(name: str) -> Family:
     """
     start, _, suite = name.partition("/")
     for family in FAMILIES:
-        if family.name == start and suite in family.suites():
+        if family.name == start and family.has(suite):
             return family
     raise UnknownNameError("environment", name, available_suites())
 

@@ -82,10 +82,12 @@ class ExpertEpisodes:
     def _environment(self) -> gymnasium.Env[Any, Any]:
         """Return this process's environment."""
         if self._made is None:
+            family = family_of(self.env)
             options: dict[str, Any] = {"cameras": self.cameras, "image_size": self.image_size}
+            options.update(family.recording_options())
             if self.view:
                 options["render"] = self.view
-            if family_of(self.env).has_lazy_pictures:
+            if family.has_lazy_pictures:
                 options["are_pictures_lazy"] = True
             self._made = make_env(self.env, **options)
         return self._made

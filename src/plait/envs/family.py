@@ -43,7 +43,11 @@ class Family(ABC):
 
     @abstractmethod
     def suites(self) -> tuple[str, ...]:
-        """Return the second part of every name."""
+        """Return the second part of every name that is shown to people."""
+
+    def has(self, suite: str) -> bool:
+        """Whether there is an environment of this second part of a name."""
+        return suite in self.suites()
 
     @abstractmethod
     def make(self, suite: str, options: Mapping[str, Any]) -> Environment:
@@ -70,6 +74,10 @@ class Family(ABC):
     def attempts(self, seed: int) -> Iterable[int]:
         """Return the seeds to try, in order, until the expert succeeds; of the same task each."""
         return (seed,)
+
+    def recording_options(self) -> Mapping[str, Any]:
+        """Return options of an environment that demonstrations are recorded in."""
+        return {}
 
     def view(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return how pictures are taken with these options, in JSON; empty for the one way."""

@@ -12,7 +12,7 @@ are those of LeRobot's Meta-World environment, so that figures compare. Nothing 
 """
 
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -20,6 +20,7 @@ import numpy as np
 from gymnasium import spaces
 from jaxtyping import UInt8
 
+from plait.envs.benchmark import checked_action, require_cameras, require_image_size
 from plait.envs.metaworld.requirements import import_metaworld
 from plait.envs.metaworld.simulator import (
     ACTION_DIM,
@@ -31,6 +32,7 @@ from plait.envs.metaworld.simulator import (
 )
 from plait.envs.metaworld.tasks import Task, suite_tasks
 from plait.envs.opengl import OPENGL, RenderProfile, require_opengl
+from plait.envs.pictures import Pictures
 from plait.errors import OptionError, UnknownNameError
 
 DEFAULT_CAMERAS = ("corner2",)
@@ -41,40 +43,6 @@ WITHOUT_OPENGL = (
     "plait record --render raycast"
 )
 CHARSET = string.ascii_letters + string.digits + " ,-"
-
-
-class Pictures(Mapping[str, UInt8[np.ndarray, "size size 3"]]):
-    """Pictures that are taken when they are looked at, once each.
-
-    A policy that executes four actions before it looks again needs one picture in four, and a
-    picture costs ten times what a step of physics does.
-
-    Args:
-        env: Takes them.
-        cameras: Which can be looked at.
-    """
-
-    def __init__(self, env: "MetaWorldEnv", cameras: Sequence[str]) -> None:
-        self._env, self._cameras, self._time = env, tuple(cameras), env.time
-        self._taken: dict[str, UInt8[np.ndarray, "size size 3"]] = {}
-
-    def __getitem__(self, camera: str) -> UInt8[np.ndarray, "size size 3"]:
-        if camera not in self._cameras:
-            raise KeyError(camera)
-        if camera not in self._taken:
-            if self._env.time != self._time:
-                raise OptionError(
-                    f"the picture of {camera} was not taken while its moment lasted; look at it "
-                    "before the next step"
-                )
-            self._taken[camera] = self._env.take_picture(camera)
-        return self._taken[camera]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._cameras)
-
-    def __len__(self) -> int:
-        return len(self._cameras)
 
 
 class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
@@ -112,13 +80,8 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     ) -> None:
         import_metaworld()
         self.tasks = suite_tasks(suite)
-        for camera in cameras:
-            if camera not in CAMERAS:
-                raise UnknownNameError("camera of Meta-World", camera, CAMERAS)
-        if not cameras:
-            raise OptionError("the environment needs at least one camera, e.g. corner2")
-        if not 8 <= image_size <= 1024:
-            raise OptionError(f"image_size must be from 8 to 1024 pixels, but is {image_size}")
+        require_cameras("Meta-World", cameras, CAMERAS)
+        require_image_size(image_size)
         self.profile = profile or RenderProfile()
         if self.profile.renderer == OPENGL:
             require_opengl(WITHOUT_OPENGL)
@@ -139,7 +102,6 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         self._simulator: Simulator | None = None
         self._task = self.tasks[0]
         self._num_steps, self._outcome = 0, RUNNING
-        # Counts every reset and step, so that a late look at a picture is noticed.
         self.time = 0
 
     @property
@@ -202,12 +164,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         Raises:
             OptionError: If the action has another shape or is not finite.
         """
-        action = np.asarray(action, np.float32)
-        if action.shape != (ACTION_DIM,):
-            raise OptionError(f"an action has shape ({ACTION_DIM},), but {action.shape} was given")
-        if not np.isfinite(action).all():
-            raise OptionError(f"an action must be finite, but {action.tolist()} was given")
-        reward, is_success = self.simulator.step(np.clip(action, -1.0, 1.0))
+        reward, is_success = self.simulator.step(checked_action(action, ACTION_DIM))
         self._num_steps += 1
         self.time += 1
         is_late = not is_success and self._num_steps >= MAX_STEPS

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from plait.envs.family import ActsByItself, Disturb, Environment, Family
+from plait.envs.gusts import Gusts
 from plait.envs.metaworld.tasks import SUITES, groups_of
 from plait.envs.opengl import RenderProfile
 
@@ -47,9 +48,8 @@ class MetaWorldFamily(Family):
 
     def disturbance(self, share: float, rng: np.random.Generator) -> Disturb:
         """Disturb a few steps in a row."""
-        from plait.envs.metaworld.expert import Gusts
-
-        return Gusts(share, rng)
+        # At 80 Hz.
+        return Gusts(share, rng, scale=0.6, shortest=3, longest=10)
 
     def attempts(self, seed: int) -> Iterable[int]:
         """Return a few seeds of the same task."""

@@ -19,7 +19,7 @@ from plait.errors import OptionError
 from plait.layers import ResidualConv, grid_to_tokens, sinusoidal_grid, tokens_to_grid
 from plait.types import VISION, Observation, Tokens, TokenSpec
 
-# Pixels a side of what the stem's first layer looks at.
+# Pixels a side of what the stem's first layer looks at, by default.
 CELL = 4
 
 
@@ -31,9 +31,10 @@ class ConvEncoder(Encoder):
         width: Size of the token axis.
         level: `stem` or `features`.
         stem_channels: Channels between the stem's layers. The first layer makes one cell of
-            4×4 pixels, every further one halves the grid, and the last makes tokens of size
-            `width`.
+            `cell`×`cell` pixels, every further one halves the grid, and the last makes tokens of
+            size `width`.
         num_blocks: Residual convolutions of the trunk.
+        cell: Pixels a side of what the first layer looks at; things of few pixels need 2.
 
     Raises:
         OptionError: If the image cannot be halved that often.
@@ -49,9 +50,10 @@ class ConvEncoder(Encoder):
         *,
         stem_channels: Sequence[int] = (32,),
         num_blocks: int = 1,
+        cell: int = CELL,
     ) -> None:
         nn.Module.__init__(self)
-        patch_size = CELL * 2 ** len(stem_channels)
+        patch_size = cell * 2 ** len(stem_channels)
         if data.image_size % patch_size:
             raise OptionError(
                 f"{len(stem_channels)} stem channels make patches of {patch_size} pixels, which "
@@ -61,7 +63,7 @@ class ConvEncoder(Encoder):
         num_views = len(data.cameras) * data.observation_window
         self.cameras = data.cameras
         self.token_spec = TokenSpec(width, (side, side), num_views)
-        self.stem = _stem((3, *stem_channels, width))
+        self.stem = _stem((3, *stem_channels, width), cell)
         # Without the norm, positions of unit size would drown what the young stem sees.
         self.norm = nn.GroupNorm(1, width)
         self.position = nn.Parameter(sinusoidal_grid(side, side, width))
@@ -93,9 +95,9 @@ class ConvEncoder(Encoder):
         return view_mask(observation, self.cameras, self.token_spec)
 
 
-def _stem(channels: tuple[int, ...]) -> nn.Sequential:
-    """Cells of 4×4 pixels, then overlapping 3×3 convolutions of stride 2."""
-    layers: list[nn.Module] = [nn.Conv2d(channels[0], channels[1], CELL, stride=CELL)]
+def _stem(channels: tuple[int, ...], cell: int) -> nn.Sequential:
+    """Cells of a few pixels, then overlapping 3×3 convolutions of stride 2."""
+    layers: list[nn.Module] = [nn.Conv2d(channels[0], channels[1], cell, stride=cell)]
     for in_channels, out_channels in pairwise(channels[1:]):
         # Padding on both sides centres a token on its patch to a quarter of the patch.
         conv = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)

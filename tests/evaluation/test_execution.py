@@ -1,4 +1,5 @@
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -201,6 +202,37 @@ def test_a_missing_camera_or_key_is_named():
         executor.act({0: observe(0, 0)})
     with pytest.raises(UnknownNameError, match=r"environment's observation 'proprio'.*images"):
         executor.act({0: {"images": {}, "instruction": ""}})
+
+
+class Looked(Mapping):
+    """Pictures that note when they are looked at, as a simulator's that are taken only then."""
+
+    def __init__(self, images, looks):
+        self.images, self.looks = images, looks
+
+    def __getitem__(self, camera):
+        self.looks.append(camera)
+        return self.images[camera]
+
+    def __iter__(self):
+        return iter(self.images)
+
+    def __len__(self):
+        return len(self.images)
+
+
+@pytest.mark.parametrize(("masked", "num_looks"), [((), 6), ((LANGUAGE,), 6), ((VISION,), 2)])
+def test_pictures_that_are_withheld_are_not_looked_at(masked, num_looks):
+    looks, policy = [], EchoPolicy()
+    executor = ChunkExecutor(policy, execution_horizon=2, masked_modalities=masked)
+    for step in range(6):
+        shown = observe(7, step)
+        executor.act({7: {**shown, "images": Looked(shown["images"], looks)}})
+    assert len(looks) == num_looks
+    assert len(policy.seen) == 3
+    for observation in policy.seen:
+        assert observation.images["base"].shape == (1, 1, 3, 3, 5)
+        assert bool(observation.images["base"].any()) == (VISION not in masked)
 
 
 @pytest.mark.parametrize("modality", MODALITIES)

@@ -8,7 +8,12 @@ from PIL import Image
 
 from plait.errors import OutputError, PlaitError
 from plait.evaluation.files import write_bytes_atomically, write_png
-from plait.evaluation.pictures import choose_scenes, encode_animation, record_pictures
+from plait.evaluation.pictures import (
+    choose_across_tasks,
+    choose_scenes,
+    encode_animation,
+    record_pictures,
+)
 
 
 def open_animation(content):
@@ -165,3 +170,33 @@ def test_png_keeps_every_pixel(tmp_path):
 
     with Image.open(tmp_path / "a.png") as read:
         assert np.array_equal(np.asarray(read), image)
+
+
+@pytest.mark.parametrize(("stride", "steps"), [(2, (0, 2, 4, 6)), (4, (0, 4, 6)), (9, (0, 6))])
+def test_frames_are_left_out_but_never_the_last(tmp_path, stride, steps):
+    # Scene 3 goes from 0.3 to -1 in six steps.
+    (shown,) = record_pictures(
+        ObeyingPolicy(),
+        lambda: LineEnv(render_mode="rgb_array"),
+        (3,),
+        tmp_path,
+        execution_horizon=2,
+        frame_stride=stride,
+    )
+    frames, _, _ = open_animation((tmp_path / shown.file).read_bytes())
+    for frame, step in zip(frames, steps, strict=True):
+        column = int((0.3 - 0.25 * step + 1.5) / 3 * 28)
+        assert frame[9:15, column : column + 4, 0].mean() > 150
+
+
+def test_scenes_are_shown_of_different_tasks_the_worst_first():
+    done = {"good": (1, 1, 0), "bad": (0, 0, 1), "never": (0, 0, 0), "always": (1, 1, 1)}
+    episodes = [
+        make_episode(10 * place + index, bool(success), task=task)
+        for place, (task, successes) in enumerate(done.items())
+        for index, success in enumerate(successes)
+    ]
+    assert choose_across_tasks(episodes, num_successes=2, num_failures=2) == (20, 10, 12, 0)
+    # Once every task was shown, the second scenes follow.
+    assert choose_across_tasks(episodes, num_successes=0, num_failures=5) == (20, 10, 2, 21, 11)
+    assert choose_across_tasks(episodes, num_successes=9, num_failures=0)[:3] == (12, 0, 30)

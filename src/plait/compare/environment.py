@@ -35,11 +35,6 @@ class EnvFactory:
     has_pictures: bool = False
     view: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def frame_stride(self) -> int:
-        """Control steps from one frame of a film to the next, for it to play in real time."""
-        return max(round(family_of(self.env).fps / FRAMES_PER_SECOND), 1)
-
     def __call__(self) -> Environment:
         """Make one environment.
 
@@ -53,6 +48,15 @@ class EnvFactory:
         if family_of(self.env).has_lazy_pictures:
             options["are_pictures_lazy"] = True
         return make_env(self.env, **options, **render_options(self.env, self.view))
+
+
+def frame_stride(env: str) -> int:
+    """Return the control steps from one frame of a film to the next, to play it in real time.
+
+    Raises:
+        UnknownNameError: If there is no such environment.
+    """
+    return max(round(family_of(env).fps / FRAMES_PER_SECOND), 1)
 
 
 def spec_of(policy: PredictsChunks) -> DataSpec | None:

@@ -12,7 +12,7 @@ from typing import Any
 from plait.compare.arm import EVALUATION_SEED
 from plait.compare.cells import CELLS_FOLDER, claim_for_cells, play_jobs
 from plait.compare.console import progress_bar
-from plait.compare.environment import check_fit, render_options, view_of
+from plait.compare.environment import check_fit, frame_stride, render_options, view_of
 from plait.compare.evaluation_cells import CellPlan, Setup, plan_cells, share_out
 from plait.compare.settings import CONTROLS
 from plait.compare.workers import worker_count
@@ -225,15 +225,14 @@ def _film(plan: Plan, result: EvaluationResult, out: Path) -> tuple[RolloutPictu
     filmed = _filmed(out)
     waiting = [seed for seed in seeds if seed not in filmed]
     if waiting:
-        make_env = plan.setup.env_factory(plan.policy, has_pictures=True)
         with progress_bar("film scenes", len(waiting)) as show:
             pictures = record_pictures(
                 plan.policy,
-                make_env,
+                plan.setup.env_factory(plan.policy, has_pictures=True),
                 waiting,
                 out,
                 execution_horizon=plan.options.execution_horizon,
-                frame_stride=make_env.frame_stride,
+                frame_stride=frame_stride(plan.options.env),
                 masked_modalities=plan.options.masked,
             )
             show(len(waiting))

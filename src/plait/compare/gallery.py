@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from plait.compare.arm import RESULT_FILE, PlayedJob
 from plait.compare.console import progress_bar
+from plait.compare.environment import frame_stride
 from plait.evaluation.pictures import choose_scenes, record_pictures
 from plait.results import RunResult, load_result, save_result
 
@@ -33,14 +34,14 @@ def add_pictures(jobs: Sequence[PlayedJob]) -> list[RunResult]:
 
 def _film(job: PlayedJob, result: RunResult, seeds: Sequence[int]) -> RunResult:
     settings, policy = job.settings, job.load_policy()
-    make_env = job.env_factory(policy, settings.required_env, has_pictures=True)
+    env = settings.required_env
     pictures = record_pictures(
         policy,
-        make_env,
+        job.env_factory(policy, env, has_pictures=True),
         seeds,
         job.folder,
         execution_horizon=settings.execution_horizon,
-        frame_stride=make_env.frame_stride,
+        frame_stride=frame_stride(env),
         masked_modalities=job.masked,
     )
     result = replace(result, pictures=pictures)

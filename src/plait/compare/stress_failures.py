@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from plait.compare.console import progress_bar
-from plait.compare.environment import EnvFactory, view_of
+from plait.compare.environment import EnvFactory, frame_stride, view_of
 from plait.compare.stress_cells import Setup
 from plait.evaluation.files import write_bytes_atomically
 from plait.evaluation.pictures import FRAMES_PER_SECOND, encode_animation
@@ -78,18 +78,19 @@ def _film_all(setup: Setup, waiting: Sequence[Lost], folder: Path) -> None:
     with progress_bar("film failures", len(waiting)) as show:
         for index, lost in enumerate(waiting):
             for seed in list(lost.outcomes)[:MAX_TRIES]:
-                if _film_one(film, lost, seed, folder):
+                if _film_one(film, lost, seed, folder, frame_stride(setup.env or "")):
                     break
             show(index + 1)
 
 
-def _film_one(film: FilmScene, lost: Lost, seed: int, folder: Path) -> bool:
+def _film_one(film: FilmScene, lost: Lost, seed: int, folder: Path, stride: int) -> bool:
     """Film a scene both ways; False where it does not end as its cells say."""
     own, failed = film(CLEAN_CONDITION, seed), film(lost.condition, seed)
     if not own.result.success or failed.result.outcome != lost.outcomes[seed]:
         return False
     path = folder / FAILURES_FOLDER / f"{lost.condition.key}-{seed}"
-    frames = side_by_side(own.frames, failed.frames)
+    # Counted from the end: the last frames show how both ended.
+    frames = side_by_side(own.frames, failed.frames)[::-1][::stride][::-1]
     picture = encode_animation(frames, 1000 // FRAMES_PER_SECOND, MAX_BYTES)
     write_bytes_atomically(path.with_name(f"{path.name}.webp"), picture)
     record = Failure(

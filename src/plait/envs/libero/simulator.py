@@ -144,6 +144,7 @@ class Simulator:
         self._env.robots[0].initialization_noise["magnitude"] = joint_noise
         with _numpy_seeded(seed):
             self._reset()
+        self._forget()
         # A burner that is on glows from here on, and one that is off does not.
         self._env._check_success()
         self._env._post_process()
@@ -158,6 +159,13 @@ class Simulator:
                 # Objects overlapped; the next draw differs.
                 continue
             return
+
+    def _forget(self) -> None:
+        """Drop what a used simulator has over a new one: the last commands, the solver's guess."""
+        gripper = self._env.robots[0].gripper
+        gripper.current_action = np.zeros(gripper.dof)
+        self.data.ctrl[:] = 0.0
+        self.data.qacc_warmstart[:] = 0.0
 
     def _settle(self) -> None:
         """Let what was put down come to rest, as the protocol has it."""

@@ -229,7 +229,7 @@ def test_unknown_environments_and_options_are_refused():
         make_env("tabletop/pick", colour="red")
 
 
-@pytest.mark.parametrize("name", available_suites())
+@pytest.mark.parametrize("name", [n for n in available_suites() if n.startswith("tabletop/")])
 def test_every_suite_can_be_made(name):
     env = make_env(name, image_size=8)
     observation, info = env.reset(seed=0)

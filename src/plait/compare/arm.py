@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from plait.compare.environment import EnvFactory, view_of
+from plait.compare.environment import EnvFactory, max_parallel, view_of
 from plait.compare.settings import (
     CONTROLS,
     Arm,
@@ -151,6 +151,7 @@ class PlayedJob(ABC):
             self.env_factory(policy, env),
             range(first_seed, first_seed + total),
             execution_horizon=self.settings.execution_horizon,
+            num_parallel=max_parallel(env),
             masked_modalities=self.masked,
             on_progress=on_progress,
         )

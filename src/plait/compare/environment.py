@@ -50,6 +50,15 @@ class EnvFactory:
         return make_env(self.env, **options, **render_options(self.env, self.view))
 
 
+def max_parallel(env: str) -> int:
+    """Return how many environments one process may hold.
+
+    Raises:
+        UnknownNameError: If there is no such environment.
+    """
+    return family_of(env).max_parallel
+
+
 def frame_stride(env: str) -> int:
     """Return the control steps from one frame of a film to the next, to play it in real time.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from plait.compare.cells import CELLS_FOLDER, deal
-from plait.compare.environment import EnvFactory, view_of
+from plait.compare.environment import EnvFactory, max_parallel, view_of
 from plait.compare.settings import CONTROLS
 from plait.compare.workers import Report
 from plait.evaluation.rollout import evaluate_policy
@@ -126,7 +126,7 @@ class EvaluationJob:
                 make_env,
                 cell.seeds,
                 execution_horizon=self.setup.execution_horizon,
-                num_parallel=NUM_PARALLEL,
+                num_parallel=min(NUM_PARALLEL, max_parallel(self.setup.env)),
                 masked_modalities=self.setup.masked_in(cell.control),
                 on_progress=on_episode,
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from plait.compare.cells import CELLS_FOLDER, deal
-from plait.compare.environment import EnvFactory, view_of
+from plait.compare.environment import EnvFactory, max_parallel, view_of
 from plait.compare.workers import Report
 from plait.config import DataConfig, DataSpec
 from plait.data.compatibility import refuse_other_actions
@@ -131,6 +131,7 @@ class _Player:
             setup.closed,
             execution_horizon=setup.execution_horizon,
             on_episode=on_episode,
+            num_parallel=max_parallel(make_env.env),
         )
 
 

@@ -31,6 +31,7 @@ class Family(ABC):
         default_image_size: Height and width of their pictures in pixels.
         has_lazy_pictures: Whether environments take the option `are_pictures_lazy`: a picture is
             then taken when it is looked at.
+        max_parallel: Environments that one process may hold, by the memory that each takes.
     """
 
     name: ClassVar[str]
@@ -40,6 +41,7 @@ class Family(ABC):
     default_cameras: ClassVar[tuple[str, ...]] = ("base",)
     default_image_size: ClassVar[int] = 64
     has_lazy_pictures: ClassVar[bool] = False
+    max_parallel: ClassVar[int] = 32
 
     @abstractmethod
     def suites(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ class LiberoFamily(Family):
     default_cameras = ("image", "wrist")
     default_image_size = 128
     has_lazy_pictures = True
+    max_parallel = 4
 
     def suites(self) -> tuple[str, ...]:
         """Return LIBERO's suites and LIBERO-PRO's; each one's tasks have names, too."""

@@ -27,6 +27,7 @@ class MetaWorldFamily(Family):
     default_cameras = ("corner2",)
     default_image_size = 96
     has_lazy_pictures = True
+    max_parallel = 16
 
     def suites(self) -> tuple[str, ...]:
         """Return suites, difficulties and single tasks."""

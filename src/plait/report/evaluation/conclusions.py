@@ -84,10 +84,16 @@ def _control(result: EvaluationResult, comparison: ControlComparison) -> str:
             f"{level}, which is not told from what it does with everything ({told}): that it uses "
             f"{hidden} is not shown."
         )
-    ends = f"95% interval {text.points(low)} to {text.points(high)}, {told}"
     if value < 0:
-        return f"{level}, {100 * -value:.1f} points more ({ends}): {hidden} misleads it."
-    return f"{level}, {100 * value:.1f} points less ({ends})."
+        return (
+            f"{level}, {100 * -value:.1f} points more (95% interval {_ends(-high, -low)}, {told}): "
+            f"{hidden} misleads it."
+        )
+    return f"{level}, {100 * value:.1f} points less (95% interval {_ends(low, high)}, {told})."
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def _control_rate(result: EvaluationResult, comparison: ControlComparison) -> Rate:

@@ -29,7 +29,7 @@ from plait.results.evaluation import EvaluationResult
 # Names such as `button-press-topdown-wall-v3` want more room than those of strategies.
 WIDE_MARGIN_PX, NARROW_MARGIN_PX = 248, 196
 ROW_PX, GROUP_ROW_PX = 22, 44
-OFFSET = 0.17
+OFFSET = 0.12
 UNGROUPED = ""
 
 
@@ -103,7 +103,7 @@ def group_figure(result: EvaluationResult, kind: str) -> Figure:
     for name, rate in rates.items():
         data.append(_dots({name: rate}, rows, styles[name], shift=-OFFSET * len(controls(result))))
     for index, condition in enumerate(controls(result)):
-        style = _control_style(index)
+        style = control_style(index)
         found = rates_in(condition, kind)
         shift = OFFSET * (2 * (index + 1) - len(controls(result)))
         data.append(_dots(found, rows, style, shift=shift, is_open=True, who=condition.name))
@@ -111,7 +111,8 @@ def group_figure(result: EvaluationResult, kind: str) -> Figure:
     return _figure(data, list(rates), list(rows.values()), styles, height, f"Success by {kind}")
 
 
-def _control_style(index: int) -> ArmStyle:
+def control_style(index: int) -> ArmStyle:
+    """Return the look of a control; its marks are drawn hollow."""
     symbol = CONTROL_SYMBOLS[index % len(CONTROL_SYMBOLS)].removesuffix("-open")
     return ArmStyle(colour=CONTROL_COLOUR, symbol=symbol, dash="dot")
 
@@ -119,7 +120,7 @@ def _control_style(index: int) -> ArmStyle:
 def _controls(result: EvaluationResult, condition: int, rows: Mapping[str, float]) -> Json:
     """Mark a control's rates without intervals: there is no room for three in a row."""
     found = result.conditions[condition]
-    style = _control_style(condition - 1)
+    style = control_style(condition - 1)
     trace = _dots(found.per_task, rows, style, is_open=True, who=found.name, legend=found.name)
     return {key: value for key, value in trace.items() if key != "error_x"}
 

@@ -6,6 +6,7 @@ from typing import Any
 from plait.report import media, text
 from plait.report.evaluation.conclusions import conclude_evaluation
 from plait.report.evaluation.figures import (
+    control_style,
     evaluation_figures,
     group_colours,
     slug,
@@ -79,8 +80,13 @@ def _legend(result: EvaluationResult) -> list[dict[str, Any]]:
         if name
     ]
     hidden = [
-        {"group": each.name, "label": each.name, "colour": CONTROL_COLOUR, "hollow": True}
-        for each in controls(result)
+        {
+            "group": each.name,
+            "label": f"{each.name} ({control_style(index).symbol}s)",
+            "colour": CONTROL_COLOUR,
+            "hollow": True,
+        }
+        for index, each in enumerate(controls(result))
     ]
     return groups + hidden
 
@@ -100,7 +106,7 @@ def _task_rows(result: EvaluationResult) -> list[dict[str, Any]]:
 
 def _grouping(result: EvaluationResult, grouping: Grouping) -> dict[str, Any]:
     beside = [rates_in(condition, grouping.kind) for condition in controls(result)]
-    means = [each.mean for c in controls(result) for each in c.groups if each.kind == grouping.kind]
+    hidden = [each for c in controls(result) for each in c.groups if each.kind == grouping.kind]
     return {
         "kind": grouping.kind,
         "figure": f"groups-{slug(grouping.kind)}",
@@ -118,7 +124,8 @@ def _grouping(result: EvaluationResult, grouping: Grouping) -> dict[str, Any]:
         "together": _rate(grouping.together),
         "mean": text.percent(grouping.mean.value),
         "mean_interval": text.interval(grouping.mean),
-        "mean_controls": [text.percent(mean.value) for mean in means],
+        "together_controls": [text.percent(each.together.rate) for each in hidden],
+        "mean_controls": [text.percent(each.mean.value) for each in hidden],
     }
 
 

@@ -113,7 +113,8 @@ def test_relations_to_recorded_touches(recorded, env, relation):
 def test_relations_to_all_verbs():
     shown = shown_by("tabletop/all")
     assert not shown.are_recorded
-    found = {env: relation_of(env, shown) for env in available_suites()}
+    tabletops = [env for env in available_suites() if env.startswith("tabletop/")]
+    found = {env: relation_of(env, shown) for env in tabletops}
     for verb in VERBS:
         assert found[f"tabletop/{verb}"] == FAMILIAR
         assert found[f"tabletop/{verb}-holdout"] == COMBINATIONS

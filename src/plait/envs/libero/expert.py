@@ -28,6 +28,8 @@ WIDEST_GRASP, FINGER_LENGTH = 0.07, 0.032
 FINGERTIP = 0.013
 # How deep a wall is taken between the fingers, and how thick it may be.
 RIM_DEPTH, RIM_THICKNESS = 0.02, 0.006
+# Along and across a drawer, of the unit vector to where a finger fits between wall and bowl.
+TO_CORNER = (0.82, 0.57)
 # Closer than this the hand is where it should be, and farther than that it stays high.
 NEAR, FAR = 0.012, 0.05
 NEAR_HEIGHT, NEAR_ANGLE = 0.006, 0.2
@@ -36,8 +38,10 @@ SLIP = 0.025
 # A finger is this far from the middle [m] when the hand is wide open, and closer than that when it
 # holds nothing. Slower than this [m/s] it has closed as far as it can.
 WIDE_OPEN, EMPTY, STILL = 0.038, 0.003, 0.03
-# A thing is put down from this height above where it will stand.
-DROP = 0.01
+# A thing is put down from this height above where it will stand; into a basket from so high.
+DROP, DROP_INTO = 0.01, 0.04
+# How far above its place a thing is carried there.
+CLEARANCE = 0.04
 # Where a thing may be let go, beside the middle of its place.
 ON_TARGET = 0.02
 PLACING = ("in", "on")
@@ -82,6 +86,14 @@ class LiberoExpert:
                 "of that kind, or convert LIBERO's own demonstrations (`plait convert`)"
             )
         self._is_into, self._thing, self._place = goal[0][0] == "in", goal[0][1], goal[0][2]
+        self._drawer = next(
+            (
+                state[2]
+                for state in self._simulator.problem.parsed_problem["initial_state"]
+                if state[0] == "in" and state[1] == self._thing
+            ),
+            None,
+        )
         self._travel_height = float(self._hand[UP])
 
     @property
@@ -106,7 +118,7 @@ class LiberoExpert:
         """Return the action for the state the environment is in now."""
         thing, place = self._shapes.box(self._thing), self._shapes.box(self._place)
         grasp = self.grasp(thing)
-        if self._is_over(thing, place) and thing.bottom < self._release_height(place):
+        if self._is_over(thing, place) and thing.bottom < self._release_height(thing, place):
             return self._command(self._hand, grasp.closing, OPEN)
         if self._is_held(grasp):
             return self._carry(thing, place) if self._has_closed() else self._close(grasp)
@@ -130,15 +142,19 @@ class LiberoExpert:
         """Bring what is held over its place, and down."""
         hand = self._hand
         target = hand + place.centre - thing.centre
-        target[UP] = hand[UP] + self._release_height(place) - DROP - thing.bottom
+        target[UP] = hand[UP] + self._release_height(thing, place) - DROP - thing.bottom
         aside = float(np.linalg.norm(target[:UP] - hand[:UP]))
-        return self._command(self._funnel(target, aside), None, CLOSED)
+        walls = place.top if self._drawer is None else self._shapes.box(self._drawer).top
+        high = hand[UP] + max(place.top, walls) + CLEARANCE - thing.bottom
+        return self._command(self._funnel(target, aside, high), None, CLOSED)
 
-    def _release_height(self, place: Box) -> float:
+    def _release_height(self, thing: Box, place: Box) -> float:
         """Where the thing's lowest point may be when it is let go."""
-        if self._is_into:
-            return place.top
-        return place.bottom + 2 * DROP
+        if not self._is_into:
+            return place.bottom + 2 * DROP
+        # As deep as it goes without the hand hitting the rim.
+        hand_above_thing = float(self._hand[UP]) - thing.bottom
+        return max(place.bottom + DROP_INTO, place.top - hand_above_thing)
 
     def _is_over(self, thing: Box, place: Box) -> bool:
         return bool(np.linalg.norm((place.centre - thing.centre)[:UP]) < ON_TARGET)
@@ -162,10 +178,11 @@ class LiberoExpert:
         thing = problem.get_object(self._thing)
         return bool(problem._check_grasp(gripper=problem.robots[0].gripper, object_geoms=thing))
 
-    def _funnel(self, target: Vector, aside: float) -> Vector:
+    def _funnel(self, target: Vector, aside: float, high: float = 0.0) -> Vector:
         """Return where to go: high while the target is aside, straight up where the hand is low."""
+        high = max(high, self._travel_height, float(target[UP]))
         share = np.clip((aside - NEAR) / (FAR - NEAR), 0.0, 1.0)
-        height = target[UP] + share * max(self._travel_height - target[UP], 0.0)
+        height = target[UP] + share * (high - target[UP])
         wanted = np.array([target[0], target[1], height])
         too_low = height - self._hand[UP]
         if too_low > FAR / 2:
@@ -186,10 +203,26 @@ class LiberoExpert:
     def _rim_grasp(self, thing: Box) -> Grasp:
         """Return a grasp of the wall of a bowl."""
         radius = float(np.mean([thing.half[axis] for axis in thing.level])) - RIM_THICKNESS
-        outward = np.array([0.0, 1.0, 0.0])
+        outward = self._roomiest(thing)
         point = thing.centre + radius * outward
         point[UP] = thing.top - RIM_DEPTH
         return Grasp(point, outward, is_thin=True)
+
+    def _roomiest(self, thing: Box) -> Vector:
+        """Return the side of a bowl with room for a finger; in a drawer, towards a corner."""
+        if self._drawer is None:
+            return np.array([0.0, 1.0, 0.0])
+        drawer = self._shapes.box(self._drawer)
+        far, near = sorted(drawer.level, key=lambda axis: -drawer.half[axis])
+        along, across = _level(drawer.axes[:, far]), _level(drawer.axes[:, near])
+        # Towards the robot's side of the table, away from what the drawer comes out of.
+        across = across if across @ (self._place_centre - thing.centre) > 0 else -across
+        corners = [TO_CORNER[0] * side * along + TO_CORNER[1] * across for side in (-1.0, 1.0)]
+        return min(corners, key=lambda outward: float(np.linalg.norm(self._turn(outward))))
+
+    @property
+    def _place_centre(self) -> Vector:
+        return self._shapes.box(self._place).centre
 
     def _turn(self, closing: Vector) -> Vector:
         """Return the rotation that makes the fingers point down and close in a direction."""

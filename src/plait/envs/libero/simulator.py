@@ -1,7 +1,7 @@
 """One LIBERO scene: physics, pictures and the privileged state that the expert reads.
 
 What the benchmark leaves to trip over is dealt with here: it draws from NumPy's global generator,
-a reset builds the whole model anew, and an error during a reset is tried again for ever.
+a reset builds the whole model anew, and one that does not puts what is in a drawer elsewhere.
 """
 
 from collections import OrderedDict
@@ -17,7 +17,7 @@ from jaxtyping import Float32, Float64, UInt8
 from plait.envs.libero.requirements import import_libero
 from plait.envs.libero.tasks import Task
 from plait.envs.opengl import OffscreenRenderer, RenderProfile
-from plait.errors import UnknownNameError
+from plait.errors import OptionError, UnknownNameError
 
 # Cameras by the names of LeRobot's LIBERO datasets, with those of the model.
 CAMERAS: Mapping[str, str] = {"image": "agentview", "wrist": "robot0_eye_in_hand"}
@@ -31,6 +31,7 @@ COLLISION_GROUP = 0
 # Standard deviation of the arm's first joint angles [rad], as where the benchmark's own initial
 # states and demonstrations come from.
 JOINT_NOISE = 0.02
+MAX_PLACEMENTS = 100
 
 
 class Simulator:
@@ -56,6 +57,7 @@ class Simulator:
         # Nobody reads robosuite's observations, and to make them takes a tenth of the time.
         self._env._observables.clear()
         self._states = task.initial_states()
+        self._unplaced = self._unplaced_fixtures()
         self._renderers: dict[tuple[int, RenderProfile], OffscreenRenderer] = {}
 
     @property
@@ -149,16 +151,33 @@ class Simulator:
         self._env._check_success()
         self._env._post_process()
 
+    def _unplaced_fixtures(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return positions and rotations of fixtures as a model has them that was just built."""
+        model = mujoco.MjSpec.from_string(self._env.model.get_xml())
+        bodies = [fixture.root_body for fixture in self._env.fixtures_dict.values()]
+        return {
+            name: (np.array(model.body(name).pos), np.array(model.body(name).quat))
+            for name in bodies
+        }
+
     def _reset(self) -> None:
+        # What lies in or on a fixture is placed by where that is now, plus where it is put.
+        for name, (position, rotation) in self._unplaced.items():
+            body = self.model.body(name)
+            body.pos[:], body.quat[:] = position, rotation
         from robosuite.utils.errors import RandomizationError
 
-        while True:
+        for _ in range(MAX_PLACEMENTS):
             try:
                 self._env.reset()
             except RandomizationError:
                 # Objects overlapped; the next draw differs.
                 continue
             return
+        raise OptionError(
+            f"the things of {self.task.suite}/{self.task.number} found no place in "
+            f"{MAX_PLACEMENTS} tries; choose another seed"
+        )
 
     def _forget(self) -> None:
         """Drop what a used simulator has over a new one: the last commands, the solver's guess."""

@@ -87,13 +87,18 @@ def shown_by(env: str, instructions: Iterable[str] = ()) -> Shown:
     return shown
 
 
+def tabletops() -> tuple[str, ...]:
+    """Return the environments whose sentences follow a grammar, and so can be recombined."""
+    return tuple(name for name in available_suites() if name.startswith(TABLETOP))
+
+
 def guess_env(instructions: Iterable[str]) -> str | None:
     """Return the environment whose sentences hold all instructions; the one with the fewest.
 
     None where no environment gives them all.
     """
     given = set(instructions)
-    fitting = [name for name in available_suites() if given <= set(sentences_of(name))]
+    fitting = [name for name in tabletops() if given <= set(sentences_of(name))]
     return min(fitting, key=lambda name: len(sentences_of(name)), default=None)
 
 
@@ -103,8 +108,8 @@ def sentences_of(env: str) -> tuple[str, ...]:
     Raises:
         UnknownNameError: If there is no such environment; close ones are suggested.
     """
-    if env not in available_suites():
-        raise UnknownNameError("environment", env, available_suites())
+    if env not in tabletops():
+        raise UnknownNameError("tabletop environment", env, tabletops())
     return suite_sentences(env.removeprefix(TABLETOP))
 
 

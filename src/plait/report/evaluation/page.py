@@ -144,7 +144,7 @@ def _comparison(result: EvaluationResult, comparison: ControlComparison) -> dict
     alone, other = counts if is_own_first else counts[::-1]
     return {
         "hidden": text.words(comparison.control),
-        "where": f"tasks with a {comparison.kind}" if comparison.kind else "all",
+        "where": comparison.kind or "all",
         "change": text.points(-value),
         "interval": f"{text.points(-high)} to {text.points(-low)}",
         "alone": alone,

@@ -80,7 +80,7 @@ def test_nothing_is_kept_without_a_folder(policy, tmp_path, monkeypatch, capsys)
     monkeypatch.setattr("tempfile.tempdir", None)
     assert main(["evaluate", policy, *FAST[:2], "--episodes", "2", "--workers", "1"]) == 0
     assert list(tmp_path.iterdir()) == []
-    assert "95% interval" in capsys.readouterr().err
+    assert "all episodes" in capsys.readouterr().err
 
 
 def test_controls_see_nothing_of_what_they_hide(capsys):

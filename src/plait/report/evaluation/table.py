@@ -23,7 +23,8 @@ def evaluation_table(result: EvaluationResult) -> Table:
     own, *controls = result.conditions
     table.add_column("task")
     for heading in ("success", "95% interval", "episodes", *(each.name for each in controls)):
-        table.add_column(Text(heading), justify="right")
+        # Names of tasks want the room.
+        table.add_column(Text(heading.replace(" ", "\n")), justify="right")
     _add_rates(table, [each.per_task for each in result.conditions])
     for index, grouping in enumerate(own.groups):
         rates = [_by_group(each, index) for each in result.conditions]

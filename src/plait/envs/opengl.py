@@ -60,7 +60,7 @@ class RenderProfile:
     """
 
     renderer: str = OPENGL
-    supersample: int = 2
+    supersample: int = 3
     has_shadows: bool = False
     has_reflections: bool = False
     multisamples: int = 0

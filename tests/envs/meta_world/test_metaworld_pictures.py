@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from plait.envs import make_env
-from plait.envs.metaworld.simulator import CAMERAS, Simulator
+from plait.envs.metaworld.simulator import CAMERAS, HAND_HEIGHT, HAND_VIEWS, ZOOM, Simulator, cut
 from plait.envs.opengl import RAYCAST, RenderProfile, find_platform
 from plait.envs.raycast import RaycastRenderer, view_of
 
@@ -98,6 +98,63 @@ def test_the_same_seed_gives_the_same_picture_in_a_used_simulator():
     env.reset(seed=0)
     env.reset(seed=14)
     np.testing.assert_array_equal(env.reset(seed=4)[0]["images"]["corner2"], first)
+
+
+def place_of(colour: tuple[int, int, int], picture: np.ndarray) -> np.ndarray:
+    """Return the mean row and column of the pixels of a colour."""
+    is_near = (np.abs(picture.astype(int) - colour) < 60).all(axis=2)
+    assert is_near.sum() >= 20
+    return np.argwhere(is_near).mean(axis=0)
+
+
+@needs_opengl
+def test_the_view_around_the_hand_holds_it_in_one_place_wherever_it_goes():
+    env = make_env("metaworld/reach-v3", image_size=SIZE, cameras=("corner2_hand",))
+    cyan = (0, 230, 230)  # of one finger
+    places = []
+    for direction in ([1, 1, 1], [-1, 1, -1], [1, -1, 0.2], [-1, -1, 1]):
+        env.reset(seed=1)
+        for _ in range(25):
+            observation, *_ = env.step(np.float32([*direction, -1]))
+        whole = env.unwrapped.simulator.render("corner2", SIZE * ZOOM, RenderProfile(supersample=1))
+        seen = observation["images"]["corner2_hand"]
+        places.append([place_of(cyan, seen), place_of(cyan, whole)])
+    around, whole = np.std(places, axis=0)
+    assert np.linalg.norm(whole) > 20
+    # The finger comes nearer and goes farther, so it does not keep quite still.
+    assert np.linalg.norm(around) < 0.2 * np.linalg.norm(whole)
+    row, column = np.mean(places, axis=0)[0]
+    assert abs(row - HAND_HEIGHT * SIZE) < 12
+    assert abs(column - SIZE / 2) < 16
+
+
+@needs_opengl
+@pytest.mark.parametrize("camera", HAND_VIEWS.values())
+def test_the_view_around_the_hand_is_cut_out_of_the_finer_picture(camera):
+    """It is the same picture three times as fine, and nothing else that the papers do not see."""
+    simulator = Simulator("push-v3")
+    simulator.reset(1)
+    for profile in (RenderProfile(), RenderProfile(supersample=1)):
+        seen = simulator.render(f"{camera}_hand", SIZE, profile).astype(int)
+        fine = simulator.render(camera, SIZE * ZOOM, RenderProfile(supersample=1)).astype(int)
+        # One row of it is somewhere in the finer picture, and so the rest is beside it.
+        windows = np.lib.stride_tricks.sliding_window_view(fine, SIZE, axis=1)
+        row = SIZE // 2
+        found = np.argwhere((windows == seen[row].T).all(axis=(2, 3)))
+        assert len(found)
+        tops = [(top - row, left) for top, left in found]
+        assert any(
+            top >= 0 and np.array_equal(fine[top : top + SIZE, left : left + SIZE], seen)
+            for top, left in tops
+        )
+
+
+def test_the_view_around_the_hand_repeats_the_edge_of_the_picture():
+    picture = np.arange(5 * 6 * 3, dtype=np.uint8).reshape(5, 6, 3)
+    np.testing.assert_array_equal(cut(picture, 1, 2, 3), picture[1:4, 2:5])
+    beyond = cut(picture, -2, 4, 4)
+    np.testing.assert_array_equal(beyond[:3, 0], [picture[0, 4]] * 3)
+    np.testing.assert_array_equal(beyond[3], picture[1, [4, 5, 5, 5]])
 
 
 def correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -24,10 +24,10 @@ from plait.envs.benchmark import checked_action, require_cameras, require_image_
 from plait.envs.metaworld.requirements import import_metaworld
 from plait.envs.metaworld.simulator import (
     ACTION_DIM,
-    CAMERAS,
     GARAGE,
     MAX_STEPS,
     PROPRIO_DIM,
+    VIEWS,
     Simulator,
 )
 from plait.envs.metaworld.tasks import Task, suite_tasks
@@ -54,7 +54,8 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     Args:
         suite: `MT10`, `MT50`, a difficulty (`easy`, `medium`, `hard`, `very_hard`), or one task.
         image_size: Height and width of the pictures in pixels.
-        cameras: Which pictures to take.
+        cameras: Which pictures to take. `corner2_hand` is what `corner2` sees around the hand,
+            three times as fine; so for the other fixed cameras.
         profile: How.
         are_pictures_lazy: Take a picture only when it is looked at; the observation's `images` is
             then a mapping, and no dictionary, that must be looked at before the next step.
@@ -80,7 +81,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
     ) -> None:
         import_metaworld()
         self.tasks = suite_tasks(suite)
-        require_cameras("Meta-World", cameras, CAMERAS)
+        require_cameras("Meta-World", cameras, VIEWS)
         require_image_size(image_size)
         self.profile = profile or RenderProfile()
         if self.profile.renderer == OPENGL:

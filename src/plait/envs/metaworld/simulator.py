@@ -6,13 +6,14 @@ leave a stale observation space behind, and its own viewer takes 88 ms for what 
 
 import pickle
 from collections.abc import Mapping
+from dataclasses import replace
 
 import mujoco
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from plait.envs.metaworld.requirements import import_metaworld
-from plait.envs.opengl import RAYCAST, OffscreenRenderer, RenderProfile
+from plait.envs.opengl import RAYCAST, OffscreenRenderer, RenderProfile, average
 from plait.envs.raycast import RaycastRenderer
 from plait.errors import UnknownNameError
 
@@ -28,6 +29,15 @@ CAMERAS: Mapping[str, str] = {
 }
 # Those that the benchmark hung upside down.
 TURNED = ("corner2", "corner", "corner3")
+# What a fixed camera sees around the hand, cut out of a picture that is `ZOOM` times as fine: where
+# the hand is in it follows from the state and from where the camera stands.
+HAND_VIEWS: Mapping[str, str] = {
+    f"{camera}_hand": camera for camera in ("corner2", "corner", "corner3", "topview")
+}
+VIEWS: Mapping[str, str] = {**CAMERAS, **{view: CAMERAS[of] for view, of in HAND_VIEWS.items()}}
+ZOOM = 3
+# Where the hand is in its view, from the top: above it there is only the arm.
+HAND_HEIGHT = 0.4
 PROPRIO_DIM, ACTION_DIM = 4, 4
 CONTROL_HZ = 80
 MAX_STEPS = 500
@@ -53,6 +63,8 @@ class Simulator:
         self._env.seeded_rand_vec = True
         self._state = np.zeros(0)
         self._renderers: dict[tuple[int, RenderProfile], OffscreenRenderer | RaycastRenderer] = {}
+        # Fine pictures of this moment, which a camera and its view around the hand share.
+        self._fine: dict[tuple[str, int, RenderProfile], UInt8[np.ndarray, "fine fine 3"]] = {}
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -76,6 +88,7 @@ class Simulator:
 
     def reset(self, seed: int) -> None:
         """Start an episode whose objects and goal follow from the seed alone."""
+        self._fine.clear()
         self._env.seed(seed)
         self._state, _ = self._env.reset()
         # Goals were moved after positions were computed; the first picture must show them.
@@ -83,6 +96,7 @@ class Simulator:
 
     def step(self, action: Float32[np.ndarray, "4"]) -> tuple[float, bool]:
         """Take a control step of 1/80 s; return the benchmark's reward and whether it succeeded."""
+        self._fine.clear()
         self._state, reward, _, _, info = self._env.step(action)
         return float(reward), bool(info["success"])
 
@@ -94,9 +108,30 @@ class Simulator:
         Raises:
             UnknownNameError: If there is no such camera.
         """
+        if camera in HAND_VIEWS:
+            of = HAND_VIEWS[camera]
+            fine = self._render_fine(of, size * ZOOM, replace(profile, supersample=1))
+            row, column = self._place_of_hand(of, size * ZOOM)
+            return cut(fine, row - int(HAND_HEIGHT * size), column - size // 2, size)
         if camera not in CAMERAS:
-            raise UnknownNameError("camera of Meta-World", camera, CAMERAS)
-        number = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, CAMERAS[camera])
+            raise UnknownNameError("camera of Meta-World", camera, VIEWS)
+        if profile.supersample == ZOOM:
+            fine = self._render_fine(camera, size * ZOOM, replace(profile, supersample=1))
+            return average(fine, ZOOM)
+        return self._take(camera, size, profile)
+
+    def _render_fine(
+        self, camera: str, size: int, profile: RenderProfile
+    ) -> UInt8[np.ndarray, "size size 3"]:
+        """Take a picture, once a moment."""
+        key = (camera, size, profile)
+        if key not in self._fine:
+            self._fine[key] = self._take(camera, size, profile)
+        return self._fine[key]
+
+    def _take(
+        self, camera: str, size: int, profile: RenderProfile
+    ) -> UInt8[np.ndarray, "size size 3"]:
         key = (size, profile)
         if key not in self._renderers:
             is_raycast = profile.renderer == RAYCAST
@@ -105,8 +140,33 @@ class Simulator:
                 if is_raycast
                 else OffscreenRenderer(self.model, size, profile)
             )
-        picture = self._renderers[key].render(self.model, self.data, number)
+        picture = self._renderers[key].render(self.model, self.data, self._number(camera))
         return np.ascontiguousarray(picture[::-1, ::-1]) if camera in TURNED else picture
+
+    def _number(self, camera: str) -> int:
+        return mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, CAMERAS[camera])
+
+    def _place_of_hand(self, camera: str, size: int) -> tuple[int, int]:
+        """Return the pixel (row, column) at which a camera sees the hand, in the upright picture."""
+        number = self._number(camera)
+        axes = self.data.cam_xmat[number].reshape(3, 3)
+        # MuJoCo's cameras look along their -z, with x to the right and y up.
+        x, y, z = axes.T @ (self.state[:3] - self.data.cam_xpos[number])
+        focal_px = 0.5 * size / np.tan(0.5 * np.deg2rad(self.model.cam_fovy[number]))
+        row = 0.5 * size + focal_px * y / z
+        column = 0.5 * size - focal_px * x / z
+        if camera in TURNED:
+            row, column = size - row, size - column
+        return int(row), int(column)
+
+
+def cut(
+    picture: UInt8[np.ndarray, "height width_px 3"], top: int, left: int, size: int
+) -> UInt8[np.ndarray, "size size 3"]:
+    """Cut a square out of a picture; beyond the picture's edge, the edge is repeated."""
+    rows = np.clip(np.arange(top, top + size), 0, picture.shape[0] - 1)
+    columns = np.clip(np.arange(left, left + size), 0, picture.shape[1] - 1)
+    return picture[rows[:, None], columns[None, :]]
 
 
 class _Garage:

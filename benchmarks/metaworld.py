@@ -78,6 +78,7 @@ def demonstrations(recipe: Recipe, out: Path) -> tuple[Path, float | None]:
         root,
         num_episodes=recipe.num_demonstrations,
         noise=recipe.noise,
+        cameras=recipe.cameras,
         image_size=recipe.image_size,
     )
     return root, time.perf_counter() - start
@@ -160,7 +161,7 @@ def _sketch() -> Policy:
     from plait.policy import build_policy
 
     spec = DataSpec(
-        cameras=("corner2",),
+        cameras=MT10.cameras,
         image_size=MT10.image_size,
         proprio_dim=4,
         action_dim=4,
@@ -207,7 +208,7 @@ def fusions(out: Path) -> dict[str, Any]:
         ),
         training=replace(TRAINING, num_steps=FUSION_STEPS, warmup_steps=200),
         execution_horizon=MT10.execution_horizon,
-        cameras=("corner2",),
+        cameras=MT10.cameras,
         image_size=MT10.image_size,
         frame_storage="raw",
     )

@@ -1,14 +1,17 @@
 """A policy is evaluated with the kind of pictures it was trained on, where it can act at all."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from plait.cli import main
 from plait.compare.environment import EnvFactory, check_fit, render_options, spec_of, view_of
+from plait.compare.evaluate import EvaluationOptions, Plan
 from plait.config import Component, DataSpec, PolicyConfig, from_dict
 from plait.data.lerobot.info import recorded_view
 from plait.data.normalize import Normalizer
+from plait.envs.opengl import RenderProfile, find_platform
 from plait.errors import OptionError, ShapeError, UnknownNameError
 from plait.evaluation.stress.policies import Checked
 from plait.policy import Policy, build_policy
@@ -122,6 +125,21 @@ def test_pictures_are_taken_as_in_training():
     assert check_fit(trained, "it", make) == 4
     assert make().unwrapped.profile.renderer == "raycast"
     assert make().unwrapped.profile.supersample == 1
+
+
+@pytest.mark.parametrize(("render", "is_of_training"), [(None, True), ("opengl", False)])
+def test_pictures_of_another_kind_can_be_asked_for(render, is_of_training, tmp_path):
+    pytest.importorskip("metaworld")
+    if render == "opengl" and find_platform() is None:
+        pytest.skip("no OpenGL library is installed")
+    view = RenderProfile.of("raycast").to_dict()
+    policy(cameras=("corner2",), proprio_dim=4, action_dim=4, view=view).save(tmp_path)
+    options = EvaluationOptions(policy=str(tmp_path), env="metaworld/push-v3", render=render)
+    plan = Plan(replace(options, execution_horizon=1))
+    wanted = RenderProfile.of(render or "raycast").to_dict()
+    assert plan.setup.env_factory(plan.policy).view == plan.setup.view == wanted
+    assert plan.is_view_of_training == is_of_training
+    assert ("render" in plan.identity) != is_of_training
 
 
 def test_old_descriptions_of_data_can_be_read():

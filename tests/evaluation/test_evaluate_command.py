@@ -132,6 +132,7 @@ def test_processes_get_a_mixture_of_tasks():
         (("--episodes", "0"), "number of episodes is 0"),
         (("--films", "-1"), "number of films is -1"),
         (("--seed", "-1"), "the seed is -1"),
+        (("--render", "raycast"), "one way of taking pictures; leave out --render"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(policy, tmp_path, capsys, arguments, words):

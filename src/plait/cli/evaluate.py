@@ -25,6 +25,9 @@ class Evaluate:
     """Modalities hidden from the policy, separated by commas."""
     controls: bool = False
     """Play the same scenes again with the instruction, and with the images, hidden."""
+    render: str | None = None
+    """Take pictures otherwise than those the policy was trained on: opengl or raycast, where the
+    environment knows both."""
     films: int = 2
     """Films of failures, and of successes, in the report."""
     out: Path | None = None
@@ -51,6 +54,7 @@ class Evaluate:
             masked=names(self.mask) or (),
             has_controls=self.controls,
             num_films=self.films,
+            render=self.render,
             seed=self.seed,
             num_workers=self.workers,
         )

@@ -16,12 +16,13 @@ class Record:
     """Episodes to record."""
     out: Path
     """Folder of the dataset; an interrupted recording goes on in it."""
-    noise: float = 0.3
-    """Share of the steps with injected noise, so that recoveries are seen."""
+    noise: float | None = None
+    """Share of the steps with injected noise, so that recoveries are seen; what is usual in the
+    environment by default."""
     cameras: str | None = None
     """Cameras to record, separated by commas; all that the environment shows by default."""
-    image_size: int = 64
-    """Height and width of the images in pixels."""
+    image_size: int | None = None
+    """Height and width of the images in pixels; what is usual in the environment by default."""
     storage: str = "image"
     """image (PNG, lossless) or video (h264)."""
     seed: int = 0

@@ -29,9 +29,9 @@ def record_demonstrations(
     root: Path,
     *,
     num_episodes: int,
-    noise: float = 0.3,
+    noise: float | None = None,
     cameras: tuple[str, ...] = (),
-    image_size: int = 64,
+    image_size: int | None = None,
     storage: str = "image",
     seed: int = 0,
     num_workers: int | None = None,
@@ -43,9 +43,9 @@ def record_demonstrations(
         env: Environment id, e.g. `tabletop/pick`.
         root: Folder of the dataset.
         num_episodes: Successful episodes to record.
-        noise: Share of the steps with injected noise.
+        noise: Share of the steps with injected noise; the environment's usual one where None.
         cameras: Cameras to record; all where empty.
-        image_size: Height and width of the images in pixels.
+        image_size: Height and width of the images in pixels, likewise.
         storage: `image` or `video`.
         seed: Seed of the first scene.
         num_workers: Processes; one a core where None.
@@ -59,9 +59,11 @@ def record_demonstrations(
     require_seed(seed)
     if storage not in STORAGES:
         raise UnknownNameError("storage", storage, STORAGES)
+    family = family_of(env)
+    noise = family.default_noise if noise is None else noise
+    image_size = family.default_image_size if image_size is None else image_size
     if not 0 <= noise <= 1:
         raise OptionError(f"the noise is {noise}, but must be a share of the steps, 0 to 1")
-    family = family_of(env)
     options: dict[str, Any] = {} if render is None else {"render": render}
     made = make_env(
         env, image_size=image_size, **({"cameras": cameras} if cameras else {}), **options

@@ -3,7 +3,7 @@
 With a folder, every cell of scenes leaves a file there; a call that finds cells done goes on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,6 +49,8 @@ class EvaluationOptions:
         has_controls: Whether the scenes are played again with the instruction, and with the
             images, hidden.
         num_films: Films of failures, and of successes, where there is a folder for them.
+        render: How pictures are taken, where not as those that the policy was trained on: `opengl`
+            or `raycast`.
         seed: Of the first scene.
         num_workers: Processes; one a core where None.
     """
@@ -60,6 +62,7 @@ class EvaluationOptions:
     masked: tuple[str, ...] = ()
     has_controls: bool = False
     num_films: int = 2
+    render: str | None = None
     seed: int = EVALUATION_SEED
     num_workers: int | None = None
 
@@ -144,15 +147,30 @@ class Plan:
             execution_horizon=options.execution_horizon,
             masked=options.masked,
             action_dim=None,
+            view=self._view(),
         )
         action_dim = check_fit(self.policy, options.policy, setup.env_factory(self.policy))
         self.setup = replace(setup, action_dim=action_dim)
 
+    def _view(self) -> Mapping[str, Any]:
+        """Return how pictures are taken; empty where the environment knows one way alone.
+
+        Raises:
+            OptionError: If the environment knows no such way.
+        """
+        env, render = self.options.env, self.options.render
+        usual = family_of(env).view({})
+        if render is None:
+            trained_on = render_options(env, view_of(self.policy)).get("render")
+            return trained_on or usual
+        if not usual:
+            raise OptionError(f"{env} knows one way of taking pictures; leave out --render")
+        return family_of(env).view({"render": render})
+
     @property
-    def view(self) -> dict[str, Any]:
-        """How pictures are taken; empty where the environment knows one way alone."""
-        given = render_options(self.options.env, view_of(self.policy)).get("render")
-        return dict(given or family_of(self.options.env).view({}))
+    def is_view_of_training(self) -> bool:
+        """Whether the policy sees such pictures as it was trained on, as far as anybody knows."""
+        return not self.setup.view or self.setup.view == view_of(self.policy)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -166,6 +184,7 @@ class Plan:
             "seed": options.seed,
             "execution_horizon": options.execution_horizon,
             "masked": list(options.masked),
+            **({} if options.render is None else {"render": options.render}),
         }
 
     def check(self) -> None:
@@ -207,8 +226,8 @@ def _result(
         conditions=tuple(conditions),
         comparisons=compare_with_controls(conditions, plan.groups),
         pictures=(),
-        view=plan.view,
-        is_view_of_training=bool(view_of(plan.policy)) or not plan.view,
+        view=plan.setup.view,
+        is_view_of_training=plan.is_view_of_training,
         settings={**plan.identity, "cells": CELLS_FOLDER},
         num_processes=num_processes,
         total_seconds=sum(each.seconds for each in conditions),

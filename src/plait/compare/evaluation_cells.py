@@ -6,14 +6,15 @@ depend on the number of processes, so neither do the numbers.
 """
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from plait.compare.cells import CELLS_FOLDER, deal
-from plait.compare.environment import EnvFactory, max_parallel, view_of
+from plait.compare.environment import EnvFactory, max_parallel
 from plait.compare.settings import CONTROLS
 from plait.compare.workers import Report
 from plait.evaluation.rollout import evaluate_policy
@@ -38,6 +39,7 @@ class Setup:
         execution_horizon: Steps executed before the policy looks again.
         masked: Modalities hidden from the policy in any case.
         action_dim: Size of an action.
+        view: How pictures are taken, where the environment knows several ways.
     """
 
     policy: str
@@ -45,16 +47,15 @@ class Setup:
     execution_horizon: int
     masked: tuple[str, ...]
     action_dim: int | None
+    view: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Checked:
         """Load the policy."""
         return load_policy(self.policy, self.action_dim)
 
     def env_factory(self, policy: Checked, *, has_pictures: bool = False) -> EnvFactory:
-        """Return what makes the environment with such pictures as the policy was trained on."""
-        return EnvFactory(
-            self.env, policy.cameras, policy.image_size, has_pictures, view_of(policy)
-        )
+        """Return what makes the environment with the policy's cameras."""
+        return EnvFactory(self.env, policy.cameras, policy.image_size, has_pictures, self.view)
 
     def masked_in(self, control: str | None) -> tuple[str, ...]:
         """Return the modalities hidden under a condition."""

@@ -31,6 +31,7 @@ def in_environment(settings: CompareSettings, env: str, data: Path | None) -> Co
         cameras=family.default_cameras,
         image_size=_recorded_size(data) or family.default_image_size,
         noise=family.default_noise,
+        num_demonstrations=family.num_demonstrations(env.partition("/")[2]),
     )
 
 

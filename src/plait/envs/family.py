@@ -27,6 +27,7 @@ class Family(ABC):
         fps: Control steps a second.
         robot_type: Name of the robot, for the record.
         default_noise: Share of recorded steps to disturb.
+        default_num_demonstrations: Episodes that a comparison records.
         default_cameras: What policies see through unless told otherwise.
         default_image_size: Height and width of their pictures in pixels.
         has_lazy_pictures: Whether environments take the option `are_pictures_lazy`: a picture is
@@ -38,6 +39,7 @@ class Family(ABC):
     fps: ClassVar[int]
     robot_type: ClassVar[str]
     default_noise: ClassVar[float] = 0.3
+    default_num_demonstrations: ClassVar[int] = 8000
     default_cameras: ClassVar[tuple[str, ...]] = ("base",)
     default_image_size: ClassVar[int] = 64
     has_lazy_pictures: ClassVar[bool] = False
@@ -76,6 +78,11 @@ class Family(ABC):
     def attempts(self, seed: int) -> Iterable[int]:
         """Return the seeds to try, in order, until the expert succeeds; of the same task each."""
         return (seed,)
+
+    def num_demonstrations(self, suite: str) -> int:
+        """Return how many episodes of a suite are recorded where nobody says how many."""
+        del suite
+        return self.default_num_demonstrations
 
     def recording_options(self) -> Mapping[str, Any]:
         """Return options of an environment that demonstrations are recorded in."""

@@ -143,6 +143,9 @@ class RaycastRenderer:
         canvas = self.cast(model, data, view_of(model, data, camera, side), side)
         return average(canvas.lit().reshape(side, side, 3), self._supersample)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def cast(self, model: mujoco.MjModel, data: mujoco.MjData, view: View, side: int) -> Canvas:
         """Return what the ray of each pixel meets first."""
         canvas = Canvas(side * side, self._sky)

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from plait.config import Component, DataConfig, PolicyConfig, RunConfig, TrainingConfig
+from plait.envs.metaworld.family import DEMONSTRATIONS_PER_TASK
 
 # Scenes on which choices are made, far from those of the demonstrations and the final evaluation.
 VALIDATION_SEED = 3_000_000
-DEMONSTRATIONS_PER_TASK = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class Recipe:
         env: Environment id.
         num_tasks: Tasks of the environment; 50 demonstrations of each are recorded.
         noise: Share of the recorded steps whose executed action is disturbed.
+        cameras: What the policy sees through.
         image_size: Height and width of the pictures in pixels.
         policy: What is woven.
         training: How it is optimised.
@@ -34,7 +35,8 @@ class Recipe:
     env: str
     num_tasks: int
     noise: float = 0.2
-    image_size: int = 96
+    cameras: tuple[str, ...] = ("corner2", "corner2_hand")
+    image_size: int = 80
     policy: PolicyConfig
     training: TrainingConfig
     execution_horizon: int = 4
@@ -50,6 +52,7 @@ class Recipe:
         return RunConfig(
             data=DataConfig(
                 path=str(data),
+                cameras=self.cameras,
                 image_size=self.image_size,
                 # Pictures are read at random, many times: decoding them anew costs more than disk.
                 frame_storage="raw",

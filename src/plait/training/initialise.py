@@ -46,7 +46,9 @@ def start_from(policy: Policy, folder: Path | str) -> tuple[str, ...]:
 
 def _check_inputs(policy: Policy, aligner: Aligner, folder: Path) -> None:
     ours, theirs = asdict(policy.data), asdict(aligner.data)
-    same = ("cameras", "image_size", "observation_window", "proprio_dim")
+    same = ["cameras", "image_size", "observation_window", "proprio_dim"]
+    # Where one does not say how its pictures were taken, nothing is known to differ.
+    same += ["view"] if ours["view"] and theirs["view"] else []
     different = [name for name in same if ours[name] != theirs[name]]
     if different:
         listed = "; ".join(f"{n} {theirs[n]}, the policy {ours[n]}" for n in different)

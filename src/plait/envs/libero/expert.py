@@ -40,7 +40,7 @@ SLIP = 0.025
 WIDE_OPEN, EMPTY, STILL = 0.038, 0.003, 0.03
 # A thing is put down from this height above where it will stand; into a basket from so high.
 DROP, DROP_INTO = 0.01, 0.04
-# How far above its place a thing is carried there.
+# How far above its place a thing is carried there, and the empty hand comes above a thing.
 CLEARANCE = 0.04
 # Where a thing may be let go, beside the middle of its place.
 ON_TARGET = 0.02
@@ -122,21 +122,21 @@ class LiberoExpert:
             return self._command(self._hand, grasp.closing, OPEN)
         if self._is_held(grasp):
             return self._carry(thing, place) if self._has_closed() else self._close(grasp)
-        return self._approach(grasp)
+        return self._approach(grasp, thing.top + CLEARANCE)
 
     def _close(self, grasp: Grasp) -> Float32[np.ndarray, "7"]:
         """Close the hand where it is."""
         return self._command(self._hand, grasp.closing, CLOSED)
 
-    def _approach(self, grasp: Grasp) -> Float32[np.ndarray, "7"]:
-        """Come from above, and close the hand where it should."""
+    def _approach(self, grasp: Grasp, high: float) -> Float32[np.ndarray, "7"]:
+        """Come from above, no lower than `high` while aside, and close the hand where it should."""
         error = grasp.point - self._hand
         aside = float(np.linalg.norm(error[:UP]))
         turn = np.linalg.norm(self._turn(grasp.closing))
         if aside < NEAR and abs(error[UP]) < NEAR_HEIGHT and turn < NEAR_ANGLE:
             return self._close(grasp)
         aside = max(aside, FAR if turn > 2 * NEAR_ANGLE else 0.0)
-        return self._command(self._funnel(grasp.point, aside), grasp.closing, OPEN)
+        return self._command(self._funnel(grasp.point, aside, high), grasp.closing, OPEN)
 
     def _carry(self, thing: Box, place: Box) -> Float32[np.ndarray, "7"]:
         """Bring what is held over its place, and down."""

@@ -8,12 +8,13 @@ import numpy as np
 
 from plait.envs.family import ActsByItself, Disturb, Environment, Family
 from plait.envs.gusts import Gusts
-from plait.envs.libero.suites import SUITES, find_suite
+from plait.envs.libero.suites import SUITES, find_suite, suite_named
 from plait.envs.opengl import RenderProfile
 
 # Far from every seed of recordings, and a multiple of every suite's number of tasks: 1, 10 and 90.
 RETRY_STRIDE = 4_500_000_000
 MAX_ATTEMPTS = 10
+DEMONSTRATIONS_PER_TASK = 50
 
 
 class LiberoFamily(Family):
@@ -49,6 +50,10 @@ class LiberoFamily(Family):
         from plait.envs.libero.expert import LiberoExpert
 
         return LiberoExpert(env)
+
+    def num_demonstrations(self, suite: str) -> int:
+        """Return fifty a task, as LIBERO's own are."""
+        return DEMONSTRATIONS_PER_TASK * len(suite_named(suite).numbers)
 
     def disturbance(self, share: float, rng: np.random.Generator) -> Disturb:
         """Disturb a few steps in a row."""

@@ -4,16 +4,15 @@ What the benchmark leaves to trip over is dealt with here: it draws from NumPy's
 a reset builds the whole model anew, and one that does not puts what is in a drawer elsewhere.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import mujoco
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
+from plait.envs.garage import Garage
 from plait.envs.libero.requirements import import_libero
 from plait.envs.libero.tasks import Task
 from plait.envs.opengl import OffscreenRenderer, RenderProfile
@@ -212,38 +211,5 @@ def _numpy_seeded(seed: int) -> Iterator[None]:
         np.random.set_state(before)  # noqa: NPY002
 
 
-class _Garage:
-    """Simulators that nobody uses now. To build one takes seconds, to keep one a gigabyte."""
-
-    MAX_IDLE = 12
-    # Of the machine's memory; processes that work side by side thus leave room for one another.
-    SHARE_LEFT_FREE = 0.3
-
-    def __init__(self) -> None:
-        self._idle: OrderedDict[int, Simulator] = OrderedDict()
-
-    def take(self, task: Task) -> Simulator:
-        """Return a simulator of the task; it must be reset."""
-        for key, simulator in self._idle.items():
-            if simulator.task == task:
-                return self._idle.pop(key)
-        return Simulator(task)
-
-    def give_back(self, simulator: Simulator) -> None:
-        """Keep a simulator for the next who needs one; close those that wait longest for room."""
-        self._idle[id(simulator)] = simulator
-        while self._idle and (len(self._idle) > self.MAX_IDLE or _is_memory_short()):
-            self._idle.popitem(last=False)[1].close()
-
-
-def _is_memory_short() -> bool:
-    """Whether less of the machine's memory is available than should be left free."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return True
-    amounts = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
-    return amounts["MemAvailable"] < _Garage.SHARE_LEFT_FREE * amounts["MemTotal"]
-
-
-GARAGE = _Garage()
+# One takes seconds to build and a gigabyte to keep.
+GARAGE = Garage(Simulator, fewest=0, most=12, most_per_task=12)

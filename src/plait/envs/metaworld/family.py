@@ -8,13 +8,14 @@ import numpy as np
 
 from plait.envs.family import ActsByItself, Disturb, Environment, Family
 from plait.envs.gusts import Gusts
-from plait.envs.metaworld.tasks import SUITES, groups_of
+from plait.envs.metaworld.tasks import SUITES, groups_of, suite_tasks
 from plait.envs.opengl import RenderProfile
 
 # Far from every seed of recordings and evaluations, and a multiple of every suite's number of
 # tasks: 1, 5, 6, 10, 11, 28 and 50.
 RETRY_STRIDE = 4_620_000_000
 MAX_ATTEMPTS = 10
+DEMONSTRATIONS_PER_TASK = 50
 
 
 class MetaWorldFamily(Family):
@@ -46,6 +47,10 @@ class MetaWorldFamily(Family):
         from plait.envs.metaworld.expert import MetaWorldExpert
 
         return MetaWorldExpert(env)
+
+    def num_demonstrations(self, suite: str) -> int:
+        """Return fifty a task, as the papers have."""
+        return DEMONSTRATIONS_PER_TASK * len(suite_tasks(suite))
 
     def disturbance(self, share: float, rng: np.random.Generator) -> Disturb:
         """Disturb a few steps in a row."""

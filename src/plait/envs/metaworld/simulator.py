@@ -12,6 +12,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
+from plait.envs.garage import Garage
 from plait.envs.metaworld.requirements import import_metaworld
 from plait.envs.opengl import RAYCAST, OffscreenRenderer, RenderProfile, average
 from plait.envs.raycast import RaycastRenderer
@@ -129,6 +130,12 @@ class Simulator:
             self._fine[key] = self._take(camera, size, profile)
         return self._fine[key]
 
+    def close(self) -> None:
+        """Free what the renderers hold."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
     def _take(
         self, camera: str, size: int, profile: RenderProfile
     ) -> UInt8[np.ndarray, "size size 3"]:
@@ -147,7 +154,7 @@ class Simulator:
         return mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, CAMERAS[camera])
 
     def _place_of_hand(self, camera: str, size: int) -> tuple[int, int]:
-        """Return the pixel (row, column) at which a camera sees the hand, in the upright picture."""
+        """Return the row and column in which a camera sees the hand, in the upright picture."""
         number = self._number(camera)
         axes = self.data.cam_xmat[number].reshape(3, 3)
         # MuJoCo's cameras look along their -z, with x to the right and y up.
@@ -169,40 +176,5 @@ def cut(
     return picture[rows[:, None], columns[None, :]]
 
 
-class _Garage:
-    """Simulators that nobody uses now. To build one takes as long as fifty steps in it.
-
-    One with its meshes and textures holds about 75 MB: those that have been idle longest make room.
-    """
-
-    MAX_IDLE = 2
-    MOST = 24
-
-    def __init__(self) -> None:
-        self._idle: list[Simulator] = []  # the longest idle first
-        self._num_lent = 0
-
-    def take(self, task: str) -> Simulator:
-        """Return a simulator of the task; it must be reset."""
-        found = next((idle for idle in self._idle if idle.task == task), None)
-        if found is None:
-            self._make_room()
-            found = Simulator(task)
-        else:
-            self._idle.remove(found)
-        self._num_lent += 1
-        return found
-
-    def give_back(self, simulator: Simulator) -> None:
-        """Keep a simulator for the next who needs one, unless enough of its task are kept."""
-        self._num_lent -= 1
-        if sum(idle.task == simulator.task for idle in self._idle) < self.MAX_IDLE:
-            self._idle.append(simulator)
-        self._make_room()
-
-    def _make_room(self) -> None:
-        """Let go of those idle longest while there are as many as may be."""
-        del self._idle[: max(self._num_lent + len(self._idle) + 1 - self.MOST, 0)]
-
-
-GARAGE = _Garage()
+# One with its meshes and textures takes about 75 MB, and as long to build as fifty steps.
+GARAGE = Garage(Simulator, fewest=8, most=64, most_per_task=2)

@@ -117,9 +117,8 @@ def _speed(result: EvaluationResult) -> str:
 def _doubts(result: EvaluationResult) -> Iterator[str]:
     if not result.is_view_of_training:
         yield (
-            "The policy does not say how the pictures that it was trained on were taken; these "
-            f"were taken by {result.view.get('renderer', 'another renderer')}, and may look "
-            "otherwise."
+            "The pictures that the policy was trained on were taken otherwise, or nobody knows "
+            f"how; these were taken by {result.view.get('renderer', 'another renderer')}."
         )
     fewest = min(rate.trials for rate in own(result).per_task.values())
     if fewest < FEW_EPISODES:

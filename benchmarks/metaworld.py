@@ -10,10 +10,8 @@ Everything can be stopped and goes on when called again. Figures go to
 `benchmarks/results/metaworld/PART.json`, with machine, versions, seeds and duration.
 """
 
-import json
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,22 +19,17 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
+from recipe_runs import Part, demonstrations, obtain, played, run_parts, without_episodes
 
 from plait.compare import CompareSettings, compare
-from plait.compare.arm import EVALUATION_SEED
-from plait.compare.demonstrations import is_recorded, record_demonstrations
 from plait.compare.environment import EnvFactory
-from plait.compare.evaluate import EvaluationOptions, evaluate
 from plait.compare.stress import StressOptions, stress
-from plait.compare.training_bar import training_bar
-from plait.config import Component, RunConfig
+from plait.config import Component
 from plait.envs import make_env
+from plait.envs.metaworld.tasks import TASKS, suite_tasks
 from plait.evaluation.rollout import evaluate_policy
 from plait.policy import Policy
-from plait.recipes.metaworld import MT10, POLICY, RECIPES, TRAINING, Recipe
-from plait.results import describe_machine, write_text_atomically
-from plait.training.parallel import Workers, train_together
-from plait.training.run import POLICY_FOLDER, train
+from plait.recipes.metaworld import MT10, POLICY, RECIPES, TRAINING
 
 RESULTS = Path(__file__).parent / "results" / "metaworld"
 PARTS = ("speed", "MT10", "MT50", "fusions", "stress")
@@ -46,91 +39,21 @@ TRIALS = (10, 50)
 FUSION_STEPS, FUSION_WIDTH = 5000, 64
 
 
-@dataclass(frozen=True)
-class TrainJob:
-    """Trains a recipe, in any process.
-
-    Args:
-        run: What is trained.
-        folder: Where everything goes.
-    """
-
-    run: RunConfig
-    folder: Path
-
-    def __call__(self) -> None:
-        """Train, with a bar in the first process."""
-        if Workers.current().rank != 0:
-            train(self.run, self.folder)
-            return
-        with training_bar("train", self.run.training.num_steps) as on_progress:
-            train(self.run, self.folder, on_progress=on_progress)
-
-
-def demonstrations(recipe: Recipe, out: Path) -> tuple[Path, float | None]:
-    """Record what a recipe learns from; return where, and how long it took if it was done now."""
-    root = out / f"demonstrations-{recipe.env.rpartition('/')[2]}"
-    if is_recorded(root):
-        return root, None
-    start = time.perf_counter()
-    record_demonstrations(
-        recipe.env,
-        root,
-        num_episodes=recipe.num_demonstrations,
-        noise=recipe.noise,
-        cameras=recipe.cameras,
-        image_size=recipe.image_size,
-    )
-    return root, time.perf_counter() - start
-
-
-def obtain(name: str, out: Path) -> tuple[Path, dict[str, Any]]:
-    """Record and train a recipe; return the policy's folder and what it took."""
-    recipe = RECIPES[name]
-    data, recording_seconds = demonstrations(recipe, out)
-    folder = out / name
-    if not (folder / POLICY_FOLDER).exists():
-        train_together(TrainJob(recipe.run(data), folder), recipe.num_processes)
-    info = json.loads((data / "meta" / "info.json").read_text(encoding="utf-8"))
-    curve = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return folder / POLICY_FOLDER, {
-        "recipe": asdict(recipe),
-        "parameters": Policy.load(folder / POLICY_FOLDER).num_parameters(),
-        "demonstrations": info["total_episodes"],
-        "recorded_steps": info["total_frames"],
-        "megabytes": round(sum(f.stat().st_size for f in data.rglob("*.parquet")) / 1e6),
-        "recording_seconds": recording_seconds,
-        "training_seconds": curve[-1]["seconds"],
-        "samples_per_second": recipe.training.batch_size * curve[-1]["step"] / curve[-1]["seconds"],
-    }
-
-
 def benchmark(name: str, out: Path) -> dict[str, Any]:
     """Record, train and evaluate a recipe as the papers do, and with intervals worth the name."""
     recipe = RECIPES[name]
-    policy, figures = obtain(name, out)
+    policy, figures = obtain(recipe, out)
+    num_tasks = len(suite_tasks(name))
     for trials in TRIALS:
-        result = evaluate(
-            EvaluationOptions(
-                policy=str(policy),
-                env=recipe.env,
-                num_episodes=trials * recipe.num_tasks,
-                execution_horizon=recipe.execution_horizon,
-                has_controls=trials == TRIALS[0],
-                seed=EVALUATION_SEED,
-            ),
+        figures[f"evaluation_{trials}"] = played(
+            recipe,
+            policy,
             out / f"{name}-evaluation-{trials}",
+            num_episodes=trials * num_tasks,
+            has_controls=trials == TRIALS[0],
             command=f"python benchmarks/metaworld.py {name}",
         )
-        figures[f"evaluation_{trials}"] = without_episodes(asdict(result))
     return figures
-
-
-def without_episodes(value: Any) -> Any:
-    """Leave the single episodes out of a result: they stand in the output folder."""
-    if isinstance(value, Mapping):
-        return {k: without_episodes(v) for k, v in value.items() if k != "episodes"}
-    return [without_episodes(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def speed(_: Path, num_steps: int = 400) -> dict[str, float]:
@@ -172,7 +95,6 @@ def _sketch() -> Policy:
 
 def _words() -> tuple[str, ...]:
     from plait.encoders.words import build_vocabulary
-    from plait.envs.metaworld.tasks import TASKS
 
     return build_vocabulary(tuple(task.instruction for task in TASKS.values()))
 
@@ -198,7 +120,7 @@ def _rate(play: Callable[[], int]) -> float:
 
 def fusions(out: Path) -> dict[str, Any]:
     """Compare the ten strategies on MT10 with equal budgets."""
-    data, _ = demonstrations(MT10, out)
+    data = demonstrations(MT10, out)
     settings = CompareSettings(
         env=MT10.env,
         data=str(data),
@@ -218,8 +140,8 @@ def fusions(out: Path) -> dict[str, Any]:
 
 def stressed(out: Path) -> dict[str, Any]:
     """Take senses away from the policy of MT10, or disturb them."""
-    policy, _ = obtain("MT10", out)
-    data, _ = demonstrations(MT10, out)
+    policy, _ = obtain(MT10, out)
+    data = demonstrations(MT10, out)
     options = StressOptions(
         policy=str(policy),
         env=MT10.env,
@@ -236,26 +158,13 @@ def main(
     out: Path = Path("outputs/metaworld"),
 ) -> None:
     """Run the parts named; all of them by default."""
-    do: dict[str, Callable[[Path], Mapping[str, Any]]] = {
+    known: dict[str, Part] = {
         "speed": speed,
         **{name: partial(benchmark, name) for name in RECIPES},
         "fusions": fusions,
         "stress": stressed,
     }
-    for part in parts:
-        if part not in do:
-            raise SystemExit(f"there is no part {part!r}; known: {', '.join(do)}")
-    for part in parts:
-        start = time.perf_counter()
-        figures = do[part](out)
-        record = {
-            "part": part,
-            "seconds": round(time.perf_counter() - start, 1),
-            "machine": asdict(describe_machine()),
-            "figures": figures,
-        }
-        write_text_atomically(RESULTS / f"{part}.json", json.dumps(record, indent=1) + "\n")
-        print(json.dumps(record if part == "speed" else {"part": part, "done": True}, indent=1))
+    run_parts(parts, known, out, RESULTS)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,98 @@
+"""LIBERO: every figure of docs/libero.md, each part by one command.
+
+python benchmarks/libero.py expert           # does the scripted expert succeed? minutes
+python benchmarks/libero.py object spatial   # record, train, evaluate, also in LIBERO-PRO: hours
+
+Everything but `expert` can be stopped and goes on when called again. Figures go to
+`benchmarks/results/libero/PART.json`, with machine, versions, seeds and duration.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from recipe_runs import Part, obtain, played, run_parts
+
+from plait.envs import family_of, make_env
+from plait.evaluation.statistics import wilson
+from plait.recipes.libero import RECIPES
+
+RESULTS = Path(__file__).parent / "results" / "libero"
+PARTS = ("expert", *RECIPES)
+NUM_TASKS = 10
+# Of a suite; LIBERO-PRO's variants of it get half as many each.
+NUM_EPISODES = 100
+CHANGES = ("lan", "object", "swap", "task")
+
+
+def expert(_: Path, states_per_task: int = 5) -> dict[str, Any]:
+    """Let the expert play, without pictures, from the benchmark's initial states."""
+    figures = {}
+    for suite in RECIPES:
+        played_out = list(_play(f"libero/{suite}", states_per_task * NUM_TASKS))
+        successes = [is_success for is_success, _ in played_out]
+        steps = [num_steps for is_success, num_steps in played_out if is_success]
+        figures[suite] = {
+            **asdict(wilson(sum(successes), len(successes))),
+            "mean_steps_to_success": round(sum(steps) / max(len(steps), 1), 1),
+            "failed_seeds": [seed for seed, is_success in enumerate(successes) if not is_success],
+        }
+    return figures
+
+
+def _play(env_name: str, num_episodes: int) -> Iterator[tuple[bool, int]]:
+    """Play the first seeds; yield whether each succeeded, and its steps."""
+    family = family_of(env_name)
+    env = make_env(env_name, are_pictures_lazy=True)
+    for seed in range(num_episodes):
+        env.reset(seed=seed)
+        acting, has_ended, num_steps, info = family.expert(env), False, 0, {}
+        while not has_ended:
+            _, _, terminated, truncated, info = env.step(acting.act())
+            has_ended, num_steps = terminated or truncated, num_steps + 1
+        yield bool(info["success"]), num_steps
+    env.close()
+
+
+def benchmark(suite: str, out: Path) -> dict[str, Any]:
+    """Record, train, and evaluate in the suite and in what LIBERO-PRO made of it."""
+    recipe = RECIPES[suite]
+    policy, figures = obtain(recipe, out)
+    command = f"python benchmarks/libero.py {suite}"
+    figures["evaluation"] = played(
+        recipe,
+        policy,
+        out / f"{suite}-evaluation",
+        num_episodes=NUM_EPISODES,
+        has_controls=True,
+        command=command,
+    )
+    for change in CHANGES:
+        figures[f"evaluation_{change}"] = played(
+            recipe,
+            policy,
+            out / f"{suite}-{change}-evaluation",
+            env=f"{recipe.env}-{change}",
+            num_episodes=NUM_EPISODES // 2,
+            command=command,
+        )
+    return figures
+
+
+def main(
+    parts: Annotated[tuple[str, ...], tyro.conf.Positional] = PARTS,
+    out: Path = Path("outputs/libero"),
+) -> None:
+    """Run the parts named; all of them by default."""
+    known: dict[str, Part] = {
+        "expert": expert,
+        **{suite: partial(benchmark, suite) for suite in RECIPES},
+    }
+    run_parts(parts, known, out, RESULTS)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

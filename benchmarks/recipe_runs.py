@@ -1,0 +1,136 @@
+"""What benchmarks of recipes share: record, train, evaluate, write down. All of it resumes."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from plait.compare.arm import EVALUATION_SEED
+from plait.compare.demonstrations import is_recorded, record_demonstrations
+from plait.compare.evaluate import EvaluationOptions, evaluate
+from plait.compare.training_bar import training_bar
+from plait.config import RunConfig
+from plait.policy import Policy
+from plait.recipes.base import Recipe
+from plait.results import describe_machine, write_text_atomically
+from plait.training.parallel import Workers, train_together
+from plait.training.run import POLICY_FOLDER, train
+
+Part = Callable[[Path], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """Trains a recipe, in any process.
+
+    Args:
+        run: What is trained.
+        folder: Where everything goes.
+    """
+
+    run: RunConfig
+    folder: Path
+
+    def __call__(self) -> None:
+        """Train, with a bar in the first process."""
+        if Workers.current().rank != 0:
+            train(self.run, self.folder)
+            return
+        with training_bar("train", self.run.training.num_steps) as on_progress:
+            train(self.run, self.folder, on_progress=on_progress)
+
+
+def demonstrations(recipe: Recipe, out: Path) -> Path:
+    """Record what a recipe learns from, unless it stands there; return where."""
+    root = out / f"demonstrations-{recipe.env.replace('/', '-')}"
+    if not is_recorded(root):
+        start = time.perf_counter()
+        record_demonstrations(
+            recipe.env,
+            root,
+            num_episodes=recipe.num_demonstrations,
+            noise=recipe.noise,
+            cameras=recipe.cameras,
+            image_size=recipe.image_size,
+        )
+        seconds = {"seconds": round(time.perf_counter() - start, 1)}
+        write_text_atomically(root.with_name(f"{root.name}.json"), json.dumps(seconds) + "\n")
+    return root
+
+
+def obtain(recipe: Recipe, out: Path) -> tuple[Path, dict[str, Any]]:
+    """Record and train a recipe; return the policy's folder and what it took."""
+    data = demonstrations(recipe, out)
+    folder = out / recipe.env.replace("/", "-")
+    if not (folder / POLICY_FOLDER).exists():
+        train_together(TrainJob(recipe.run(data), folder), recipe.num_processes)
+    info = json.loads((data / "meta" / "info.json").read_text(encoding="utf-8"))
+    last = json.loads((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    recording = data.with_name(f"{data.name}.json")
+    return folder / POLICY_FOLDER, {
+        "recipe": asdict(recipe),
+        "parameters": Policy.load(folder / POLICY_FOLDER).num_parameters(),
+        "demonstrations": info["total_episodes"],
+        "recorded_steps": info["total_frames"],
+        "megabytes": round(sum(f.stat().st_size for f in data.rglob("*.parquet")) / 1e6),
+        # Of the last call alone, if it was interrupted.
+        "recording_seconds": json.loads(recording.read_text())["seconds"]
+        if recording.exists()
+        else None,
+        "training_seconds": last["seconds"],
+        "samples_per_second": recipe.training.batch_size * last["step"] / last["seconds"],
+    }
+
+
+def played(
+    recipe: Recipe,
+    policy: Path,
+    out: Path,
+    *,
+    num_episodes: int,
+    command: str,
+    env: str | None = None,
+    has_controls: bool = False,
+) -> dict[str, Any]:
+    """Play the final scenes, in the recipe's environment or another of its family."""
+    options = EvaluationOptions(
+        policy=str(policy),
+        env=env or recipe.env,
+        num_episodes=num_episodes,
+        execution_horizon=recipe.execution_horizon,
+        has_controls=has_controls,
+        seed=EVALUATION_SEED,
+    )
+    return without_episodes(asdict(evaluate(options, out, command=command)))
+
+
+def without_episodes(value: Any) -> Any:
+    """Leave the single episodes out of a result: they stand in the output folder."""
+    if isinstance(value, Mapping):
+        return {k: without_episodes(v) for k, v in value.items() if k != "episodes"}
+    return [without_episodes(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def run_parts(parts: Sequence[str], known: Mapping[str, Part], out: Path, results: Path) -> None:
+    """Run parts of a benchmark, and write the figures of each with machine and duration.
+
+    Raises:
+        SystemExit: If there is no such part.
+    """
+    for part in parts:
+        if part not in known:
+            raise SystemExit(f"there is no part {part!r}; known: {', '.join(known)}")
+    for part in parts:
+        start = time.perf_counter()
+        figures = known[part](out)
+        record = {
+            "part": part,
+            "seconds": round(time.perf_counter() - start, 1),
+            "machine": asdict(describe_machine()),
+            "figures": figures,
+        }
+        path = results / f"{part}.json"
+        write_text_atomically(path, json.dumps(record, indent=1) + "\n")
+        print(f"{part}: {path}")

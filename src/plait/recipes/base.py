@@ -1,0 +1,54 @@
+"""What a recipe is: everything from an empty folder to a policy, and how it is then played."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from plait.config import DataConfig, PolicyConfig, RunConfig, TrainingConfig
+from plait.envs import family_of
+
+# Scenes on which choices are made, far from those of the demonstrations and the final evaluation.
+VALIDATION_SEED = 3_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """From nothing to a policy.
+
+    Attributes:
+        env: Environment id; as many demonstrations are recorded as is usual there.
+        noise: Share of the recorded steps whose executed action is disturbed.
+        cameras: What the policy sees through.
+        image_size: Height and width of the pictures in pixels.
+        policy: What is woven.
+        training: How it is optimised.
+        execution_horizon: Steps of a chunk that are executed before the next look.
+        num_processes: Processes that train together, one thread each.
+    """
+
+    env: str
+    noise: float = 0.2
+    cameras: tuple[str, ...]
+    image_size: int
+    policy: PolicyConfig
+    training: TrainingConfig
+    execution_horizon: int = 4
+    num_processes: int = 2
+
+    @property
+    def num_demonstrations(self) -> int:
+        """Episodes to record."""
+        return family_of(self.env).num_demonstrations(self.env.partition("/")[2])
+
+    def run(self, data: Path) -> RunConfig:
+        """Spell out the training on recorded demonstrations."""
+        return RunConfig(
+            data=DataConfig(
+                path=str(data),
+                cameras=self.cameras,
+                image_size=self.image_size,
+                # Pictures are read at random, many times: decoding them anew costs more than disk.
+                frame_storage="raw",
+            ),
+            policy=self.policy,
+            training=self.training,
+        )

@@ -42,7 +42,7 @@ $(VENV)-sim/bin/.installed: pyproject.toml scripts/setup.sh
 # LIBERO prepares a scene in seconds and takes 2 GB for it: one process at a time.
 test-sim: $(VENV)-sim/bin/.installed
 	$(VENV)-sim/bin/python -m pytest tests/envs/meta_world \
-		tests/envs/test_raycast.py $(wildcard tests/envs/test_opengl*.py tests/envs/test_libero.py)
+		tests/envs/test_raycast.py $(wildcard tests/envs/test_opengl*.py tests/envs/test_libero.py) tests/compare/test_environment.py
 
 # LeRobot asks for Python 3.12 and another PyTorch: an environment of its own, up to 6 GB.
 LEROBOT_PYTHON ?= python3.12

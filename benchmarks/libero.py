@@ -17,6 +17,7 @@ import tyro
 from recipe_runs import Part, obtain, played, run_parts
 
 from plait.envs import family_of, make_env
+from plait.envs.libero.suites import CHANGES
 from plait.evaluation.statistics import wilson
 from plait.recipes.libero import RECIPES
 
@@ -25,7 +26,6 @@ PARTS = ("expert", *RECIPES)
 NUM_TASKS = 10
 # Of a suite; LIBERO-PRO's variants of it get half as many each.
 NUM_EPISODES = 100
-CHANGES = ("lan", "object", "swap", "task")
 
 
 def expert(_: Path, states_per_task: int = 5) -> dict[str, Any]:
@@ -38,6 +38,7 @@ def expert(_: Path, states_per_task: int = 5) -> dict[str, Any]:
         figures[suite] = {
             **asdict(wilson(sum(successes), len(successes))),
             "mean_steps_to_success": round(sum(steps) / max(len(steps), 1), 1),
+            "most_steps_to_success": max(steps, default=0),
             "failed_seeds": [seed for seed, is_success in enumerate(successes) if not is_success],
         }
     return figures

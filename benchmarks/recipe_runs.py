@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from plait.compare.arm import EVALUATION_SEED
-from plait.compare.demonstrations import is_recorded, record_demonstrations
+from plait.compare.demonstrations import is_recorded, record_once
 from plait.compare.evaluate import EvaluationOptions, evaluate
 from plait.compare.training_bar import training_bar
 from plait.config import RunConfig
 from plait.policy import Policy
 from plait.recipes.base import Recipe
 from plait.results import describe_machine, write_text_atomically
+from plait.training.loop import METRICS_FILE
 from plait.training.parallel import Workers, train_together
-from plait.training.run import POLICY_FOLDER, train
+from plait.training.run import POLICY_FOLDER, refuse_other_run, train
 
 Part = Callable[[Path], Mapping[str, Any]]
 
@@ -43,42 +44,53 @@ class TrainJob:
 
 
 def demonstrations(recipe: Recipe, out: Path) -> Path:
-    """Record what a recipe learns from, unless it stands there; return where."""
+    """Record what a recipe learns from, unless it stands there; return where.
+
+    Raises:
+        OutputError: If what stands there was recorded by another recipe.
+    """
     root = out / f"demonstrations-{recipe.env.replace('/', '-')}"
-    if not is_recorded(root):
-        start = time.perf_counter()
-        record_demonstrations(
-            recipe.env,
-            root,
-            num_episodes=recipe.num_demonstrations,
-            noise=recipe.noise,
-            cameras=recipe.cameras,
-            image_size=recipe.image_size,
-        )
-        seconds = {"seconds": round(time.perf_counter() - start, 1)}
-        write_text_atomically(root.with_name(f"{root.name}.json"), json.dumps(seconds) + "\n")
+    was_recorded, start = is_recorded(root), time.perf_counter()
+    record_once(
+        recipe.env,
+        root,
+        num_episodes=recipe.num_demonstrations,
+        noise=recipe.noise,
+        cameras=recipe.cameras,
+        image_size=recipe.image_size,
+    )
+    if not was_recorded:
+        took = round(time.perf_counter() - start, 1)
+        write_text_atomically(_time_file(root), f"{took}\n")
     return root
 
 
+def _time_file(root: Path) -> Path:
+    """Return where it stands how long the last call that recorded took [s]."""
+    return root.with_name(f"{root.name}-seconds.txt")
+
+
 def obtain(recipe: Recipe, out: Path) -> tuple[Path, dict[str, Any]]:
-    """Record and train a recipe; return the policy's folder and what it took."""
+    """Record and train a recipe; return the policy's folder and what it took.
+
+    Raises:
+        PlaitError: If what stands there was recorded or trained by another recipe.
+    """
     data = demonstrations(recipe, out)
-    folder = out / recipe.env.replace("/", "-")
+    folder, run = out / recipe.env.replace("/", "-"), recipe.run(data)
+    refuse_other_run(folder, run)
     if not (folder / POLICY_FOLDER).exists():
-        train_together(TrainJob(recipe.run(data), folder), recipe.num_processes)
+        train_together(TrainJob(run, folder), recipe.num_processes)
     info = json.loads((data / "meta" / "info.json").read_text(encoding="utf-8"))
-    last = json.loads((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    recording = data.with_name(f"{data.name}.json")
+    last = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()[-1])
+    recording = _time_file(data)
     return folder / POLICY_FOLDER, {
         "recipe": asdict(recipe),
         "parameters": Policy.load(folder / POLICY_FOLDER).num_parameters(),
         "demonstrations": info["total_episodes"],
         "recorded_steps": info["total_frames"],
         "megabytes": round(sum(f.stat().st_size for f in data.rglob("*.parquet")) / 1e6),
-        # Of the last call alone, if it was interrupted.
-        "recording_seconds": json.loads(recording.read_text())["seconds"]
-        if recording.exists()
-        else None,
+        "recording_seconds": float(recording.read_text()) if recording.exists() else None,
         "training_seconds": last["seconds"],
         "samples_per_second": recipe.training.batch_size * last["step"] / last["seconds"],
     }

@@ -24,6 +24,7 @@ def memory(tmp_path, monkeypatch):
         path.write_text(f"MemTotal: 100 kB\nMemFree: 1 kB\nMemAvailable: {available} kB\n")
 
     be(PLENTY)
+    monkeypatch.setattr(garage, "CONTAINER", tmp_path / "no container")
     return be
 
 
@@ -65,3 +66,17 @@ def test_where_memory_is_short_only_the_fewest_are_kept(memory, monkeypatch, tmp
     last = Car("e")
     made.give_back("e", last)
     assert [car.is_closed for car in (*cars, last)] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "cached", "is_short"),
+    [("100", 60, 0, False), ("100", 80, 0, True), ("100", 80, 20, False), ("max", 80, 0, False)],
+)
+def test_a_containers_limit_counts_but_not_its_copies_of_files(
+    monkeypatch, tmp_path, limit, used, cached, is_short
+):
+    monkeypatch.setattr(garage, "CONTAINER", tmp_path)
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{used}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 1\ninactive_file {cached}\n")
+    assert garage.is_memory_short() == is_short

@@ -8,7 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from plait.config import Component, DataConfig, PolicyConfig, RunConfig, TrainingConfig
+from plait.config import (
+    Component,
+    DataConfig,
+    PolicyConfig,
+    RobustConfig,
+    RunConfig,
+    TrainingConfig,
+)
 from plait.data.episode import EncodedEpisode, EpisodeData
 from plait.data.lerobot.writer import LeRobotWriter
 from plait.errors import OptionError, PlaitError
@@ -65,6 +72,29 @@ def test_all_processes_keep_the_same_weights(run, tmp_path):
     first = load_file(tmp_path / "run" / CHECKPOINT)
     second = load_file(tmp_path / "run" / "rank-1" / CHECKPOINT)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_two_processes_go_on_from_where_both_stopped(run, tmp_path):
+    job = Job(run, tmp_path / "run")
+    train_together(job, 2)
+    before = load_file(tmp_path / "run" / CHECKPOINT)
+    train_together(job, 2)
+    after = load_file(tmp_path / "run" / CHECKPOINT)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_processes_that_stand_at_different_steps_do_not_go_on(run, tmp_path):
+    train_together(Job(run, tmp_path / "run"), 1)
+    with pytest.raises(PlaitError, match="checkpoints of different steps, 0 to 5"):
+        train_together(Job(run, tmp_path / "run"), 2)
+    assert not (tmp_path / "run" / "rank-1" / POLICY_FOLDER).exists()
+
+
+def test_gradients_are_not_modulated_by_each_process_for_itself(run, tmp_path):
+    robust = RobustConfig(auxiliary_weight=0.3, ogm_ge=0.5)
+    weighed = replace(run, training=replace(run.training, robust=robust))
+    with pytest.raises(PlaitError, match="ogm_ge"):
+        train_together(Job(weighed, tmp_path / "run"), 2)
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(run, tmp_path):

@@ -20,7 +20,7 @@ class Record:
     """Share of the steps with injected noise, so that recoveries are seen; what is usual in the
     environment by default."""
     cameras: str | None = None
-    """Cameras to record, separated by commas; all that the environment shows by default."""
+    """Cameras to record, separated by commas; those that the environment shows by default."""
     image_size: int | None = None
     """Height and width of the images in pixels; what is usual in the environment by default."""
     storage: str = "image"

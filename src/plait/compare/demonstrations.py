@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from plait.compare.console import progress_bar
-from plait.compare.settings import CompareSettings
 from plait.compare.workers import worker_count
 from plait.data.dataset import Demonstrations
 from plait.data.lerobot.format import INFO_FILE
@@ -44,7 +43,7 @@ def record_demonstrations(
         root: Folder of the dataset.
         num_episodes: Successful episodes to record.
         noise: Share of the steps with injected noise; the environment's usual one where None.
-        cameras: Cameras to record; all where empty.
+        cameras: Cameras to record; those that the environment shows by default where empty.
         image_size: Height and width of the images in pixels, likewise.
         storage: `image` or `video`.
         seed: Seed of the first scene.
@@ -95,20 +94,18 @@ def record_demonstrations(
     return {"dataset": str(root), "env": env, "episodes": num_episodes, "cameras": list(cameras)}
 
 
-def record_once(settings: CompareSettings, root: Path, num_workers: int) -> None:
-    """Record the demonstrations of a comparison, unless they stand there already.
+def record_once(env: str, root: Path, num_workers: int | None = None, **options: Any) -> None:
+    """Record demonstrations, unless they stand there already.
+
+    Args:
+        env: Environment id.
+        root: Folder of the dataset.
+        num_workers: Processes; one a core where None.
+        options: Of `record_demonstrations`, those that decide what is recorded.
 
     Raises:
         OutputError: If the folder holds demonstrations recorded with other settings.
     """
-    options: dict[str, Any] = {
-        "num_episodes": settings.num_demonstrations,
-        "noise": settings.noise,
-        "cameras": settings.cameras,
-        "image_size": settings.image_size,
-        "seed": settings.seed,
-    }
-    env = settings.required_env
     path = root.with_name(f"{root.name}.json")
     text = json.dumps({"env": env, **options}, indent=2) + "\n"
     if not is_recorded(root):

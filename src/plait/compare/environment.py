@@ -23,7 +23,7 @@ class EnvFactory:
 
     Attributes:
         env: Its name.
-        cameras: To see through; all where empty.
+        cameras: To see through; those that it shows by default where empty.
         image_size: Height and width of the pictures in pixels.
         has_pictures: Whether a larger view for people is wanted as well.
         view: How pictures are taken, where the environment knows several ways; its own where empty.
@@ -108,7 +108,8 @@ def check_fit(policy: PredictsChunks, name: str, factory: EnvFactory) -> int | N
         ShapeError: If the state or the action is of another size.
         PlaitError: If the environment cannot be made.
     """
-    family_of(factory.env)
+    # Raises what concerns the environment's name and the view, and so no camera.
+    family_of(factory.env).view(render_options(factory.env, factory.view))
     try:
         env = factory()
     except UnknownNameError as error:

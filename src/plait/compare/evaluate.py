@@ -81,6 +81,7 @@ class EvaluationOptions:
         require_at_least_one("number of episodes", self.num_episodes)
         require_at_least_one("execution horizon", self.execution_horizon)
         require_seed(self.seed)
+        worker_count(self.num_workers)
         if self.num_films < 0:
             raise OptionError(f"the number of films is {self.num_films}, but must be 0 or more")
         for modality in self.masked:

@@ -44,7 +44,16 @@ def prepare(
     if settings.data is not None:
         data_path = Path(settings.data)
     else:
-        record_once(settings, data_path, num_workers)
+        record_once(
+            settings.required_env,
+            data_path,
+            num_workers,
+            num_episodes=settings.num_demonstrations,
+            noise=settings.noise,
+            cameras=settings.cameras,
+            image_size=settings.image_size,
+            seed=settings.seed,
+        )
     with progress_bar("decode images", 1) as show:
         config = data_config(settings, str(data_path), 1.0)
         data = open_demonstrations(config, settings.policy.action_horizon, show)

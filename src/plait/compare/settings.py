@@ -112,7 +112,8 @@ class CompareSettings:
         policy: What all policies share; its fusion is replaced by each strategy in turn.
         training: How every policy is trained.
         execution_horizon: Steps of a chunk that are executed before the next look.
-        cameras: Cameras the policies see; all where empty.
+        cameras: Cameras the policies see; those that the environment, or the data, has by default
+            where empty.
         image_size: Pixels a side.
         validation_fraction: Share of the episodes held out.
         feature_cache: What tokens of frozen encoders are stored as; `off` for not at all.

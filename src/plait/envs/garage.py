@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 # Of the machine's memory; processes that work side by side thus leave room for one another.
 SHARE_LEFT_FREE = 0.3
 MEMORY_FILE = Path("/proc/meminfo")
+CONTAINER = Path("/sys/fs/cgroup")
 
 
 @runtime_checkable
@@ -60,10 +61,27 @@ class Garage(Generic[K, S]):
 
 
 def is_memory_short() -> bool:
-    """Whether less of the machine's memory is available than should be left free, or unknown."""
+    """Whether less memory is available than should be left free, or nobody says."""
     try:
         lines = MEMORY_FILE.read_text(encoding="ascii").splitlines()
     except OSError:
         return True
     amounts = {name: int(rest.split()[0]) for name, _, rest in (x.partition(":") for x in lines)}
-    return amounts["MemAvailable"] < SHARE_LEFT_FREE * amounts["MemTotal"]
+    is_short = amounts["MemAvailable"] < SHARE_LEFT_FREE * amounts["MemTotal"]
+    return is_short or _is_container_full()
+
+
+def _is_container_full() -> bool:
+    """Whether a container that may use a part of the machine's memory has used most of that."""
+    try:
+        limit, used, stat = (
+            (CONTAINER / name).read_text(encoding="ascii")
+            for name in ("memory.max", "memory.current", "memory.stat")
+        )
+    except OSError:
+        return False
+    # Copies of files that would be given up at once.
+    cached = dict(line.split() for line in stat.splitlines()).get("inactive_file", "0")
+    if not limit.strip().isdigit():  # `max`: no limit
+        return False
+    return int(used) - int(cached) > (1 - SHARE_LEFT_FREE) * int(limit)

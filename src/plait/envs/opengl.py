@@ -177,6 +177,8 @@ class OffscreenRenderer:
 
     def close(self) -> None:
         """Free its buffers; no more pictures can be taken."""
+        # In another's context the same numbers are other buffers.
+        _current_context(os.getpid()).make_current()
         self._context.free()
 
     def render(

@@ -72,8 +72,8 @@ class Trainer:
         config: How.
 
     Raises:
-        OptionError: If the precision is neither `fp32` nor `bf16`, or auxiliary heads are wanted
-            for what is no policy.
+        OptionError: If the precision is neither `fp32` nor `bf16`, auxiliary heads are wanted for
+            what is no policy, or gradients are to be modulated in processes that train together.
     """
 
     def __init__(self, policy: nn.Module, config: TrainingConfig) -> None:
@@ -84,6 +84,11 @@ class Trainer:
         # another one fails, and it would stay wrapped around the policy after the training.
         self.accelerator = Accelerator(mixed_precision="no")
         self.workers = Workers.current()
+        if config.robust.ogm_ge and self.workers.size > 1:
+            raise OptionError(
+                "gradient modulation (ogm_ge) weighs each process's own losses, so that processes "
+                "that train together would part; train with one process"
+            )
         optimizer = build_optimizer(policy, config)
         self.policy = policy
         self.model, self.optimizer = self.accelerator.prepare(policy, optimizer)
@@ -181,7 +186,8 @@ def fit(
 
     Raises:
         TrainingInterruptedError: On Ctrl-C, after the checkpoint is written.
-        CheckpointError: If the folder holds a checkpoint of other settings.
+        CheckpointError: If the folder holds a checkpoint of other settings, or those of processes
+            that train together are of different steps.
         PlaitError: If the loss is not finite.
     """
     # Attention that has made up its mind leaves weights near 1e-40, and arithmetic on such numbers
@@ -190,6 +196,7 @@ def fit(
     trainer = Trainer(policy, config)
     checkpoint = folder / CHECKPOINT_FILE
     position = trainer.state.load(checkpoint, config)
+    trainer.workers.require_together(position.step)
     log = MetricsLog(folder / METRICS_FILE, resume_step=position.step, tensorboard=tensorboard)
     best = None if watch is None else BestWeights(watch, folder, policy)
     with log, GracefulStop() as stop:

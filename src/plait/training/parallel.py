@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException, spawn
 
-from plait.errors import OptionError, PlaitError, require_at_least_one
+from plait.errors import CheckpointError, OptionError, PlaitError, require_at_least_one
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,24 @@ class Workers:
             gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)]
         )
 
+    def require_together(self, step: int) -> None:
+        """Refuse to go on where the processes' checkpoints are of different steps.
+
+        Raises:
+            CheckpointError: Naming the first and the last step, in all of them.
+        """
+        if self.size == 1:
+            return
+        ends = torch.tensor([step, -step])
+        dist.all_reduce(ends, op=dist.ReduceOp.MIN)
+        first, last = int(ends[0]), -int(ends[1])
+        if first != last:
+            raise CheckpointError(
+                f"the {self.size} processes have checkpoints of different steps, {first} to "
+                f"{last}: some were stopped while they saved, or were not there before; go on "
+                "with as many processes as before, or delete the folder to train from the start"
+            )
+
     def any(self, is_so: bool) -> bool:  # noqa: FBT001
         """Say whether it is so in any process; they must all ask."""
         if self.size == 1:
@@ -90,7 +108,7 @@ def train_together(function: Callable[[], object], num_processes: int) -> None:
 
     Args:
         function: Picklable; trains, and learns its place from `Workers.current()`.
-        num_processes: How many, one thread each.
+        num_processes: How many; one thread each where there are several.
 
     Raises:
         PlaitError: If one of them fails.

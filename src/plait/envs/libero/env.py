@@ -28,6 +28,7 @@ from plait.envs.libero.simulator import (
     CONTROL_HZ,
     GARAGE,
     PROPRIO_DIM,
+    VIEWS,
     Simulator,
 )
 from plait.envs.libero.tasks import Task, suite_tasks
@@ -87,7 +88,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         render_mode: str | None = None,
     ) -> None:
         self.tasks = suite_tasks(suite)
-        require_cameras("LIBERO", cameras, CAMERAS)
+        require_cameras("LIBERO", cameras, VIEWS)
         require_image_size(image_size)
         self.profile = profile or RenderProfile()
         if self.profile.renderer != OPENGL:
@@ -139,7 +140,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             self._put_away()
             self._simulator = GARAGE.take(self._task)
         if self._are_states_fixed:
-            self._state = seed // len(self.tasks) % self._simulator.num_states
+            self._state = state_of(seed, len(self.tasks), self._simulator.num_states)
             self._simulator.reset_to(self._state)
         else:
             self._state = None
@@ -220,6 +221,11 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             "instruction": self._task.instruction,
             "initial_state": self._state,
         }
+
+
+def state_of(seed: int, num_tasks: int, num_states: int) -> int:
+    """Return the number of the initial state of a seed, whose task is `seed % num_tasks`."""
+    return seed // num_tasks % num_states
 
 
 def _observation_space(cameras: Sequence[str], size: int) -> spaces.Space[Any]:

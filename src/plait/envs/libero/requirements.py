@@ -46,10 +46,12 @@ def _quiet_robosuite() -> Iterator[None]:
     fails without, although Plait takes the pictures. Its settings are a module of plain values;
     changed ones are there before it is imported.
     """
-    if ROBOSUITE_SETTINGS in sys.modules:
+    if "robosuite" in sys.modules:
         yield
         return
-    _import_settings()
+    # Modules of LIBERO that need no robosuite may have been imported before.
+    if ROBOSUITE_SETTINGS not in sys.modules:
+        _import_settings()
     asked = os.environ.get(GL_VARIABLE)
     os.environ[GL_VARIABLE] = "disabled"
     try:

@@ -18,8 +18,16 @@ from plait.envs.libero.tasks import Task
 from plait.envs.opengl import OffscreenRenderer, RenderProfile
 from plait.errors import OptionError, UnknownNameError
 
-# Cameras by the names of LeRobot's LIBERO datasets, with those of the model.
+# Cameras with their names in the model. Data of others call them otherwise: the HDF5 files that
+# LIBERO published, LeRobot's environment, and what was converted from either.
 CAMERAS: Mapping[str, str] = {"image": "agentview", "wrist": "robot0_eye_in_hand"}
+ALIASES: Mapping[str, str] = {
+    "agentview_rgb": "image",
+    "eye_in_hand_rgb": "wrist",
+    "image2": "wrist",
+    "wrist_image": "wrist",
+}
+VIEWS: Mapping[str, str] = {**CAMERAS, **{name: CAMERAS[of] for name, of in ALIASES.items()}}
 PROPRIO_DIM, ACTION_DIM = 8, 7
 CONTROL_HZ = 20
 SETTLE_STEPS = 10
@@ -120,9 +128,9 @@ class Simulator:
         Raises:
             UnknownNameError: If there is no such camera.
         """
-        if camera not in CAMERAS:
-            raise UnknownNameError("camera of LIBERO", camera, CAMERAS)
-        number = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, CAMERAS[camera])
+        if camera not in VIEWS:
+            raise UnknownNameError("camera of LIBERO", camera, VIEWS)
+        number = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, VIEWS[camera])
         key = (size, profile)
         if key not in self._renderers:
             self._renderers[key] = OffscreenRenderer(

@@ -24,6 +24,7 @@ from plait.envs.benchmark import checked_action, require_cameras, require_image_
 from plait.envs.metaworld.requirements import import_metaworld
 from plait.envs.metaworld.simulator import (
     ACTION_DIM,
+    CONTROL_HZ,
     GARAGE,
     MAX_STEPS,
     PROPRIO_DIM,
@@ -67,7 +68,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         UnknownNameError: If there is no such suite or camera.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 80}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012
 
     def __init__(
         self,
@@ -94,9 +95,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             {
                 "images": spaces.Dict(dict.fromkeys(self._cameras, frame)),
                 "proprio": spaces.Box(-2.0, 2.0, (PROPRIO_DIM,), np.float32),
-                "instruction": spaces.Text(
-                    128, charset=string.ascii_letters + string.digits + " ,-"
-                ),
+                "instruction": spaces.Text(128, charset=CHARSET),
             }
         )
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_DIM,), np.float32)

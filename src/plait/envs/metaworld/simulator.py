@@ -1,7 +1,7 @@
 """One Meta-World scene: physics, pictures and the privileged state that its expert reads.
 
 What the benchmark leaves to trip over is dealt with here: a reset ignores its seed, hand-set flags
-leave a stale observation space behind, and its own viewer takes 88 ms for what can take 7.
+leave a stale observation space behind, and its own viewer takes 88 ms for what can take 8.
 """
 
 import pickle

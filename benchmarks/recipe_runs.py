@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from plait.compare.arm import EVALUATION_SEED
 from plait.compare.demonstrations import is_recorded, record_once
 from plait.compare.evaluate import EvaluationOptions, evaluate
 from plait.compare.training_bar import training_bar
 from plait.config import RunConfig
 from plait.policy import Policy
-from plait.recipes.base import Recipe
+from plait.recipes.base import FINAL_SEED, Recipe
 from plait.results import describe_machine, write_text_atomically
 from plait.training.loop import METRICS_FILE
 from plait.training.parallel import Workers, train_together
@@ -113,7 +112,7 @@ def played(
         num_episodes=num_episodes,
         execution_horizon=recipe.execution_horizon,
         has_controls=has_controls,
-        seed=EVALUATION_SEED,
+        seed=FINAL_SEED,
     )
     return without_episodes(asdict(evaluate(options, out, command=command)))
 

@@ -36,6 +36,7 @@ def _recipe(suite: str) -> Recipe:
         image_size=96,
         policy=POLICY,
         training=TRAINING,
+        execution_horizon=4,
     )
 
 

@@ -1,7 +1,7 @@
 """What was trained for the figures on Meta-World; `benchmarks/metaworld.py` runs it.
 
 Everything was chosen on validation episodes and on scenes from `VALIDATION_SEED` on. The scenes of
-the final evaluation (from `plait.compare.arm.EVALUATION_SEED` on) were played once, at the end.
+the final evaluation, from `FINAL_SEED` on, were played once, at the end.
 `docs/log.md` tells what else was tried, and what failed.
 """
 
@@ -37,7 +37,12 @@ TRAINING = TrainingConfig(
     checkpoint_interval=1000,
 )
 MT50 = Recipe(
-    env="metaworld/MT50", cameras=CAMERAS, image_size=80, policy=POLICY, training=TRAINING
+    env="metaworld/MT50",
+    cameras=CAMERAS,
+    image_size=80,
+    policy=POLICY,
+    training=TRAINING,
+    execution_horizon=2,
 )
-MT10 = replace(MT50, env="metaworld/MT10", training=replace(TRAINING, num_steps=14_000))
+MT10 = replace(MT50, env="metaworld/MT10", training=replace(TRAINING, num_steps=10_000))
 RECIPES: Mapping[str, Recipe] = {"MT10": MT10, "MT50": MT50}

@@ -29,7 +29,8 @@ from plait.envs import make_env
 from plait.envs.metaworld.tasks import TASKS, suite_tasks
 from plait.evaluation.rollout import evaluate_policy
 from plait.policy import Policy
-from plait.recipes.metaworld import MT10, POLICY, RECIPES, TRAINING
+from plait.recipes.base import POLICY, TRAINING
+from plait.recipes.metaworld import MT10, RECIPES
 
 RESULTS = Path(__file__).parent / "results" / "metaworld"
 PARTS = ("speed", "MT10", "MT50", "fusions", "stress")

@@ -7,23 +7,13 @@ import argparse
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from math import sqrt
 
 import numpy as np
 
 from plait.envs import make_env
 from plait.envs.tabletop.expert import Expert, perturb
 from plait.envs.tabletop.suites import MAX_STEPS
-
-Z = 1.959964  # of a two-sided 95 % interval
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return Wilson's score interval of a success rate."""
-    rate, scale = successes / trials, 1 + Z * Z / trials
-    middle = (rate + Z * Z / (2 * trials)) / scale
-    half = Z / scale * sqrt(rate * (1 - rate) / trials + Z * Z / (4 * trials * trials))
-    return middle - half, middle + half
+from plait.evaluation.statistics import wilson
 
 
 def play(seeds: range, verb: str, noise: float) -> list[tuple[int, str, int]]:
@@ -60,17 +50,19 @@ def main() -> None:
             steps = [count for _, outcome, count in results if outcome == "success"]
             failed = [result for result in results if result[1] != "success"]
             total += len(steps)
-            low, high = wilson(len(steps), len(results))
+            found = wilson(len(steps), len(results))
             print(
                 f"{verb:6} {100 * len(steps) / len(results):7.1f}% "
-                f"{100 * low:7.1f} – {100 * high:5.1f}% {np.mean(steps):6.1f} "
+                f"{100 * found.low:7.1f} – {100 * found.high:5.1f}% {np.mean(steps):6.1f} "
                 f"{np.percentile(steps, 95):4.0f}  "
                 f"{dict(Counter(outcome for _, outcome, _ in failed)) or '-'} "
                 f"{sorted(seed for seed, *_ in failed)[:6] or ''}"
             )
     trials = options.scenes * len(MAX_STEPS)
-    low, high = wilson(total, trials)
-    print(f"{'all':6} {100 * total / trials:7.1f}% {100 * low:7.1f} – {100 * high:5.1f}%")
+    found = wilson(total, trials)
+    print(
+        f"{'all':6} {100 * total / trials:7.1f}% {100 * found.low:7.1f} – {100 * found.high:5.1f}%"
+    )
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def of(tasks: str, **limits: int) -> tuple[Garage[str, Car], list[Car]]:
     made = Garage(Car, **{"fewest": 0, "most": 9, "most_per_task": 2, **limits})
     cars = [Car(task) for task in tasks]
     for car in cars:
-        made.give_back(car.task, car)
+        made.give_back(car)
     return made, cars
 
 
@@ -64,7 +64,7 @@ def test_where_memory_is_short_only_the_fewest_are_kept(memory, monkeypatch, tmp
     if not is_known:
         monkeypatch.setattr(garage, "MEMORY_FILE", tmp_path / "nowhere")
     last = Car("e")
-    made.give_back("e", last)
+    made.give_back(last)
     assert [car.is_closed for car in (*cars, last)] == [True, True, True, False, False]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 # Of the machine's memory; processes that work side by side thus leave room for one another.
 SHARE_LEFT_FREE = 0.3
@@ -12,7 +12,9 @@ CONTAINER = Path("/sys/fs/cgroup")
 
 @runtime_checkable
 class Parked(Protocol):
-    """What a garage holds."""
+    """What a garage holds; `task` is what it was built for."""
+
+    task: Any
 
     def close(self) -> None:
         """Free what it holds outside Python; it is not used again."""
@@ -39,25 +41,25 @@ class Garage(Generic[K, S]):
     ) -> None:
         self._build = build
         self._fewest, self._most, self._most_per_task = fewest, most, most_per_task
-        self._idle: list[tuple[K, S]] = []  # the longest idle first
+        self._idle: list[S] = []  # the longest idle first
 
     def take(self, task: K) -> S:
         """Return a simulator of the task; it must be reset."""
-        for number, (of, _) in enumerate(self._idle):
-            if of == task:
-                return self._idle.pop(number)[1]
+        for number, idle in enumerate(self._idle):
+            if idle.task == task:
+                return self._idle.pop(number)
         return self._build(task)
 
-    def give_back(self, task: K, simulator: S) -> None:
+    def give_back(self, simulator: S) -> None:
         """Keep a simulator for the next who needs one, if there is room."""
-        if sum(of == task for of, _ in self._idle) >= self._most_per_task:
+        if sum(idle.task == simulator.task for idle in self._idle) >= self._most_per_task:
             simulator.close()
             return
-        self._idle.append((task, simulator))
+        self._idle.append(simulator)
         while len(self._idle) > self._fewest and (
             len(self._idle) > self._most or is_memory_short()
         ):
-            self._idle.pop(0)[1].close()
+            self._idle.pop(0).close()
 
 
 def is_memory_short() -> bool:

@@ -200,7 +200,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     def _put_away(self) -> None:
         if self._simulator is not None:
-            GARAGE.give_back(self._simulator.task, self._simulator)
+            GARAGE.give_back(self._simulator)
             self._simulator = None
 
     def _observe(self) -> dict[str, Any]:

@@ -111,23 +111,22 @@ class Simulator:
         """
         if camera in HAND_VIEWS:
             of = HAND_VIEWS[camera]
-            fine = self._render_fine(of, size * ZOOM, replace(profile, supersample=1))
+            fine = self._render_fine(of, size, profile)
             row, column = self._place_of_hand(of, size * ZOOM)
             return cut(fine, row - int(HAND_HEIGHT * size), column - size // 2, size)
         if camera not in CAMERAS:
             raise UnknownNameError("camera of Meta-World", camera, VIEWS)
         if profile.supersample == ZOOM:
-            fine = self._render_fine(camera, size * ZOOM, replace(profile, supersample=1))
-            return average(fine, ZOOM)
+            return average(self._render_fine(camera, size, profile), ZOOM)
         return self._take(camera, size, profile)
 
     def _render_fine(
         self, camera: str, size: int, profile: RenderProfile
-    ) -> UInt8[np.ndarray, "size size 3"]:
-        """Take a picture, once a moment."""
-        key = (camera, size, profile)
+    ) -> UInt8[np.ndarray, "fine fine 3"]:
+        """Take a picture `ZOOM` times as fine, one sample a pixel, and once a moment."""
+        key = (camera, size, replace(profile, supersample=1))
         if key not in self._fine:
-            self._fine[key] = self._take(camera, size, profile)
+            self._fine[key] = self._take(camera, size * ZOOM, key[2])
         return self._fine[key]
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """What benchmarks of recipes share: record, train, evaluate, write down. All of it resumes."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -130,6 +131,7 @@ def run_parts(parts: Sequence[str], known: Mapping[str, Part], out: Path, result
     Raises:
         SystemExit: If there is no such part.
     """
+    _stand_behind_packages()
     for part in parts:
         if part not in known:
             raise SystemExit(f"there is no part {part!r}; known: {', '.join(known)}")
@@ -145,3 +147,9 @@ def run_parts(parts: Sequence[str], known: Mapping[str, Part], out: Path, result
         path = results / f"{part}.json"
         write_text_atomically(path, json.dumps(record, indent=1) + "\n")
         print(f"{part}: {path}")
+
+
+def _stand_behind_packages() -> None:
+    """Look for modules here last: `metaworld.py` would hide the package of that name."""
+    here = Path(__file__).parent.resolve()
+    sys.path.sort(key=lambda entry: Path(entry).resolve() == here)

@@ -1,6 +1,9 @@
 """Recipes fit the environments they are for, before anyone spends an hour on finding out."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +44,20 @@ def test_a_recipe_spells_out_a_run(recipe):
     assert to_json(from_dict(RunConfig, json.loads(to_json(run)))) == to_json(run)
     assert run.data.path == "demonstrations"
     assert run.data.cameras == recipe.cameras
+
+
+def test_benchmarks_do_not_hide_the_packages_they_are_named_after():
+    """Python puts the folder of a script first, where `metaworld.py` is."""
+    benchmarks = Path(__file__).parents[1] / "benchmarks"
+    code = (
+        "import sys, pathlib; import recipe_runs;"
+        "recipe_runs.run_parts((), {}, pathlib.Path(), pathlib.Path()); print(sys.path[-1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(benchmarks)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(done.stdout.strip()) == benchmarks

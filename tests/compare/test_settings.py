@@ -81,7 +81,7 @@ def test_an_environment_of_another_family_comes_with_its_cameras_size_and_noise(
     full = preset("full")
     moved = in_environment(full, "metaworld/MT10", None)
     assert (moved.env, moved.holdout_env) == ("metaworld/MT10", None)
-    assert (moved.cameras, moved.image_size, moved.noise) == (("corner2",), 96, 0.2)
+    assert (moved.cameras, moved.image_size, moved.noise) == (("corner2",), 96, 0.3)
     assert moved.num_demonstrations == 500
     assert in_environment(full, "metaworld/push-v3", None).num_demonstrations == 50
     assert moved.training == full.training

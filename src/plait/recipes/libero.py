@@ -13,6 +13,7 @@ from plait.recipes.base import POLICY, TRAINING, Recipe
 def _recipe(suite: str) -> Recipe:
     return Recipe(
         env=f"libero/{suite}",
+        noise=0.2,
         cameras=("image", "wrist"),
         image_size=96,
         policy=POLICY,

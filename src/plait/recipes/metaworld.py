@@ -15,6 +15,7 @@ from plait.recipes.base import POLICY, TRAINING, Recipe
 CAMERAS = ("corner2", "corner2_hand")
 MT50 = Recipe(
     env="metaworld/MT50",
+    noise=0.3,
     cameras=CAMERAS,
     image_size=80,
     policy=POLICY,

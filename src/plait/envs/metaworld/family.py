@@ -24,7 +24,6 @@ class MetaWorldFamily(Family):
     name = "metaworld"
     fps = 80
     robot_type = "sawyer"
-    default_noise = 0.2
     default_cameras = ("corner2",)
     default_image_size = 96
     has_lazy_pictures = True
@@ -53,9 +52,9 @@ class MetaWorldFamily(Family):
         return DEMONSTRATIONS_PER_TASK * len(suite_tasks(suite))
 
     def disturbance(self, share: float, rng: np.random.Generator) -> Disturb:
-        """Disturb a few steps in a row."""
-        # At 80 Hz.
-        return Gusts(share, rng, scale=0.6, shortest=3, longest=10)
+        """Push the hand aside by up to a few decimetres."""
+        # At 80 Hz. Pushes of a few centimetres leave a policy lost once it strays (docs/log.md).
+        return Gusts(share, rng, scale=1.0, shortest=5, longest=25)
 
     def attempts(self, seed: int) -> Iterable[int]:
         """Return a few seeds of the same task."""

@@ -225,6 +225,23 @@ def test_things_that_only_collide_are_not_seen(env: LiberoEnv) -> None:
     model.geom_rgba[:] = colours
 
 
+def test_leaving_out_what_a_camera_cannot_see_changes_no_picture(
+    env: LiberoEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env.reset(seed=0)
+    expert = LiberoExpert(env)
+    for step in range(60):
+        env.step(expert.act())
+        if step % 12 == 0:
+            pictures = {camera: env.render_at(96, camera) for camera in CAMERAS}
+            with monkeypatch.context() as patch:
+                patch.setattr(
+                    "plait.envs.opengl.are_in_sight", lambda model, *_: np.ones(model.ngeom, bool)
+                )
+                for camera, picture in pictures.items():
+                    np.testing.assert_array_equal(env.render_at(96, camera), picture)
+
+
 def test_late_looks_and_bad_actions_are_refused(env: LiberoEnv) -> None:
     observation, _ = env.reset(seed=0)
     env.step(np.zeros(7, np.float32))

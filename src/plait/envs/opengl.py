@@ -9,15 +9,15 @@ import atexit
 import importlib
 import os
 import weakref
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 import mujoco
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from plait.config import from_dict
 from plait.envs.opengl_library import (
@@ -35,12 +35,15 @@ __all__ = [
     "NoOpenGLError",
     "OffscreenRenderer",
     "RenderProfile",
+    "are_in_sight",
     "average",
     "find_platform",
     "require_opengl",
 ]
 
 OPENGL, RAYCAST = RENDERERS = ("opengl", "raycast")
+# A group of geoms that MuJoCo does not draw unless asked to.
+OUT_OF_SIGHT = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,16 +196,55 @@ class OffscreenRenderer:
         """
         _current_context(os.getpid()).make_current()
         self._camera.fixedcamid = camera
-        everything = mujoco.mjtCatBit.mjCAT_ALL
-        mujoco.mjv_updateScene(
-            model, data, self._option, None, self._camera, everything, self._scene
-        )
+        with self._without_what_is_out_of_sight(model, data, camera):
+            everything = mujoco.mjtCatBit.mjCAT_ALL
+            mujoco.mjv_updateScene(
+                model, data, self._option, None, self._camera, everything, self._scene
+            )
         # Every time: whichever renderer was made last has left its own buffer bound.
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         mujoco.mjr_render(self._viewport, self._scene, self._context)
         mujoco.mjr_readPixels(self._buffer, None, self._viewport, self._context)
         # OpenGL's first row is the lowest.
         return average(self._buffer[::-1], self._supersample)
+
+    @contextmanager
+    def _without_what_is_out_of_sight(
+        self, model: mujoco.MjModel, data: mujoco.MjData, camera: int
+    ) -> Iterator[None]:
+        """Leave out geoms that the camera cannot see: MuJoCo draws every one of them.
+
+        What is out of sight may still cast a shadow, or be seen in a mirror.
+        """
+        flags, kinds = self._scene.flags, mujoco.mjtRndFlag
+        if flags[kinds.mjRND_SHADOW] or flags[kinds.mjRND_REFLECTION]:
+            yield
+            return
+        groups = model.geom_group.copy()
+        model.geom_group[~are_in_sight(model, data, camera)] = OUT_OF_SIGHT
+        try:
+            yield
+        finally:
+            model.geom_group[:] = groups
+
+
+def are_in_sight(
+    model: mujoco.MjModel, data: mujoco.MjData, camera: int
+) -> Bool[np.ndarray, " geoms"]:
+    """Return which geoms may be seen in a square picture: those not wholly beside or behind it.
+
+    Each is taken for the sphere around it; planes, which have none, are always in sight.
+    """
+    radius = model.geom_rbound
+    if model.cam_sensorsize[camera].any() or model.cam_orthographic[camera]:
+        # What such a camera sees does not follow from its field of view alone.
+        return np.ones_like(radius, bool)
+    axes = data.cam_xmat[camera].reshape(3, 3)
+    place = (data.geom_xpos - data.cam_xpos[camera]) @ axes
+    depth, half_angle = -place[:, 2], np.deg2rad(model.cam_fovy[camera]) / 2
+    # The sides of the view are planes through the camera.
+    beyond = np.abs(place[:, :2]) * np.cos(half_angle) - depth[:, None] * np.sin(half_angle)
+    return (radius == 0) | ((beyond <= radius[:, None]).all(1) & (depth > -radius))
 
 
 def average(

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plait.config import Component, DataConfig, PolicyConfig, RunConfig, TrainingConfig
-from plait.envs import family_of
 
 # First scenes: of those on which choices are made, and of those that are played once, at the end.
 # Earlier recipes were played on the scenes from 1,000,000 and from 2,000,000 on, and their failures
@@ -41,7 +40,8 @@ class Recipe:
     """From nothing to a policy.
 
     Attributes:
-        env: Environment id; as many demonstrations are recorded as is usual there.
+        env: Environment id.
+        num_demonstrations: Episodes to record.
         noise: Share of the recorded steps whose executed action is disturbed.
         cameras: What the policy sees through.
         image_size: Height and width of the pictures in pixels.
@@ -52,6 +52,7 @@ class Recipe:
     """
 
     env: str
+    num_demonstrations: int
     noise: float
     cameras: tuple[str, ...]
     image_size: int
@@ -59,11 +60,6 @@ class Recipe:
     training: TrainingConfig
     execution_horizon: int
     num_processes: int = 2
-
-    @property
-    def num_demonstrations(self) -> int:
-        """Episodes to record."""
-        return family_of(self.env).num_demonstrations(self.env.partition("/")[2])
 
     def run(self, data: Path) -> RunConfig:
         """Spell out the training on recorded demonstrations."""

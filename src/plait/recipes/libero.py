@@ -13,11 +13,13 @@ from plait.recipes.base import POLICY, TRAINING, Recipe
 def _recipe(suite: str) -> Recipe:
     return Recipe(
         env=f"libero/{suite}",
+        # Half of what LIBERO has of its own: pictures of its scenes are dear.
+        num_demonstrations=250,
         noise=0.2,
         cameras=("image", "wrist"),
         image_size=96,
         policy=POLICY,
-        training=replace(TRAINING, num_steps=10_000),
+        training=replace(TRAINING, num_steps=6000),
         execution_horizon=4,
     )
 

@@ -15,6 +15,7 @@ from plait.recipes.base import POLICY, TRAINING, Recipe
 CAMERAS = ("corner2", "corner2_hand")
 MT50 = Recipe(
     env="metaworld/MT50",
+    num_demonstrations=2500,
     noise=0.3,
     cameras=CAMERAS,
     image_size=80,
@@ -22,5 +23,10 @@ MT50 = Recipe(
     training=TRAINING,
     execution_horizon=2,
 )
-MT10 = replace(MT50, env="metaworld/MT10", training=replace(TRAINING, num_steps=10_000))
+MT10 = replace(
+    MT50,
+    env="metaworld/MT10",
+    num_demonstrations=500,
+    training=replace(TRAINING, num_steps=10_000),
+)
 RECIPES: Mapping[str, Recipe] = {"MT10": MT10, "MT50": MT50}

@@ -57,8 +57,8 @@ class LiberoFamily(Family):
 
     def disturbance(self, share: float, rng: np.random.Generator) -> Disturb:
         """Disturb a few steps in a row."""
-        # At 20 Hz.
-        return Gusts(share, rng, scale=0.4, shortest=2, longest=5)
+        # At 20 Hz. By more, bowls are thrown off their cabinets.
+        return Gusts(share, rng, scale=0.7, shortest=2, longest=6)
 
     def attempts(self, seed: int) -> Iterable[int]:
         """Return a few seeds of the same task."""

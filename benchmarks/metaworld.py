@@ -155,7 +155,7 @@ def stressed(out: Path) -> dict[str, Any]:
         env=MT10.env,
         data=str(data),
         num_episodes=50,
-        # A condition takes a minute and more on two cores, and there are some forty at one severity.
+        # A condition takes a minute and more on two cores, and one severity is some forty of them.
         severities=(3,),
         execution_horizon=MT10.execution_horizon,
     )

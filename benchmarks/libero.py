@@ -18,8 +18,6 @@ from recipe_runs import Part, obtain, played, run_parts
 
 from plait.envs import family_of, make_env
 from plait.envs.libero.suites import CHANGES
-from plait.envs.libero.tasks import REWORDED
-from plait.errors import PlaitError
 from plait.evaluation.statistics import wilson
 from plait.recipes.libero import RECIPES
 
@@ -74,20 +72,14 @@ def benchmark(suite: str, out: Path) -> dict[str, Any]:
         command=command,
     )
     for change in CHANGES:
-        try:
-            figures[f"evaluation_{change}"] = played(
-                recipe,
-                policy,
-                out / f"{suite}-{change}-evaluation",
-                env=f"{recipe.env}-{change}",
-                num_episodes=NUM_EPISODES // 2,
-                command=command,
-            )
-        except PlaitError as error:
-            # A policy of known words cannot be asked in others; nothing else is a refusal.
-            if change not in REWORDED:
-                raise
-            figures[f"evaluation_{change}"] = {"refused": str(error)}
+        figures[f"evaluation_{change}"] = played(
+            recipe,
+            policy,
+            out / f"{suite}-{change}-evaluation",
+            env=f"{recipe.env}-{change}",
+            num_episodes=NUM_EPISODES // 2,
+            command=command,
+        )
     return figures
 
 

@@ -7,7 +7,11 @@ LIBERO's teleoperated demonstrations.
 from collections.abc import Mapping
 from dataclasses import replace
 
+from plait.config import Component
 from plait.recipes.base import POLICY, TRAINING, Recipe
+
+# LIBERO-PRO says the same in words that no demonstration has: they are left out.
+LANGUAGE = Component(name="words", options={"unknown": "mask"})
 
 
 def _recipe(suite: str) -> Recipe:
@@ -18,8 +22,9 @@ def _recipe(suite: str) -> Recipe:
         noise=0.2,
         cameras=("image", "wrist"),
         image_size=96,
-        policy=POLICY,
-        training=replace(TRAINING, num_steps=6000),
+        policy=replace(POLICY, language=LANGUAGE),
+        # The loss on held-out demonstrations of the object suite falls no further after 3,500.
+        training=replace(TRAINING, num_steps=4000),
         execution_horizon=4,
     )
 

@@ -52,6 +52,14 @@ def test_hidden_groups_are_not_drawn() -> None:
     assert hidden.render(model, data, camera=0)[16, 16, 1] < 50
 
 
+# As MuJoCo 3.3 writes it, and as later versions do.
+FLAT = (
+    'orthographic="true"'
+    if hasattr(mujoco.MjModel, "cam_orthographic")
+    else 'projection="orthographic"'
+)
+
+
 def scattered(seed: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
     """Scatter things of every kind around a camera, on a floor without end."""
     rng = np.random.default_rng(seed)
@@ -66,7 +74,7 @@ def scattered(seed: int) -> tuple[mujoco.MjModel, mujoco.MjData]:
     model = mujoco.MjModel.from_xml_string(
         f"""<mujoco><worldbody><light pos="0 0 3"/>
         <camera name="inside" euler="{rng.uniform(0, 360)} {rng.uniform(0, 360)} 0" fovy="50"/>
-        <camera name="flat" orthographic="true" fovy="3"/>
+        <camera name="flat" {FLAT} fovy="3"/>
         <geom type="plane" size="0 0 1" pos="0 0 -1"/>{things}</worldbody></mujoco>"""
     )
     data = mujoco.MjData(model)

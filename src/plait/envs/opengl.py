@@ -236,7 +236,7 @@ def are_in_sight(
     Each is taken for the sphere around it; planes, which have none, are always in sight.
     """
     radius = model.geom_rbound
-    if model.cam_sensorsize[camera].any() or model.cam_orthographic[camera]:
+    if model.cam_sensorsize[camera].any() or _is_orthographic(model, camera):
         # What such a camera sees does not follow from its field of view alone.
         return np.ones_like(radius, bool)
     axes = data.cam_xmat[camera].reshape(3, 3)
@@ -245,6 +245,12 @@ def are_in_sight(
     # The sides of the view are planes through the camera.
     beyond = np.abs(place[:, :2]) * np.cos(half_angle) - depth[:, None] * np.sin(half_angle)
     return (radius == 0) | ((beyond <= radius[:, None]).all(1) & (depth > -radius))
+
+
+def _is_orthographic(model: mujoco.MjModel, camera: int) -> bool:
+    # Renamed in later versions of MuJoCo 3.
+    kinds = model.cam_projection if hasattr(model, "cam_projection") else model.cam_orthographic
+    return bool(kinds[camera])
 
 
 def average(

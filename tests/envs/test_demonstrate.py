@@ -23,6 +23,7 @@ class Corridor(gymnasium.Env[dict[str, Any], np.ndarray]):
     action_space = spaces.Box(-1.0, 1.0, (1,), np.float32)
     made_with: ClassVar[list[Mapping[str, Any]]] = []
     photographed: ClassVar[list[tuple[int, int]]] = []
+    stepped: ClassVar[list[int]] = []
 
     def __init__(self, **options: Any) -> None:
         self.made_with.append(options)
@@ -35,6 +36,7 @@ class Corridor(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     def step(self, action: np.ndarray) -> Any:
         self.executed.append(float(action[0]))
+        self.stepped.append(self.seed)
         self.num_steps, self.time = self.num_steps + 1, self.time + 1
         ended = self.num_steps == NUM_STEPS
         return self._observe(), 0.0, ended, False, {"success": ended and self.seed % 2 == 0}
@@ -47,6 +49,17 @@ class Corridor(gymnasium.Env[dict[str, Any], np.ndarray]):
         proprio = np.array([self.num_steps], np.float32)
         images = Pictures(self, ("front",))
         return {"images": images, "proprio": proprio, "instruction": f"walk {self.seed}"}
+
+
+class RememberedCorridor(Corridor):
+    """Keeps moments: its pictures can wait until the episode is over."""
+
+    def moment(self) -> int:
+        return self.num_steps
+
+    def take_picture_of(self, moment: int, camera: str) -> np.ndarray:  # noqa: ARG002
+        self.photographed.append((self.seed, moment))
+        return np.full((8, 8, 3), moment, np.uint8)
 
 
 class Walker:
@@ -66,7 +79,7 @@ class CorridorFamily(Family):
         return ("short",)
 
     def make(self, suite: str, options: Mapping[str, Any]) -> Environment:  # noqa: ARG002
-        self.made = Corridor(**options)
+        self.made = (RememberedCorridor if self.has_late_pictures else Corridor)(**options)
         return self.made
 
     def expert(self, env: Environment) -> ActsByItself:
@@ -88,6 +101,7 @@ def family(monkeypatch):
     monkeypatch.setattr(plait.envs, "FAMILIES", (made,))
     monkeypatch.setattr(Corridor, "made_with", [])
     monkeypatch.setattr(Corridor, "photographed", [])
+    monkeypatch.setattr(Corridor, "stepped", [])
     return made
 
 
@@ -119,6 +133,20 @@ def test_another_scene_is_tried_where_the_expert_fails_and_no_picture_is_taken_o
     made = episodes()(7)
     assert made.instruction == f"walk {8 + RETRY}"
     assert Corridor.photographed == [(8 + RETRY, step) for step in range(NUM_STEPS)]
+
+
+@pytest.mark.parametrize(("is_late", "times_played"), [(False, 2), (True, 1)])
+def test_an_episode_is_played_twice_only_where_its_pictures_cannot_wait(
+    family, monkeypatch, is_late, times_played
+):
+    monkeypatch.setattr(CorridorFamily, "has_late_pictures", is_late)
+    made = episodes()(7)
+    # A failure is played once, in any case, and no picture is taken of it.
+    first, second = 7 + RETRY, 8 + RETRY
+    times = [Corridor.stepped.count(seed) / NUM_STEPS for seed in (7, first, second)]
+    assert times == [1, 1, times_played]
+    assert Corridor.photographed == [(second, step) for step in range(NUM_STEPS)]
+    assert made.images["front"][:, 0, 0, 0].tolist() == [*range(NUM_STEPS)]
 
 
 def test_where_all_attempts_fail_there_is_no_episode(family, monkeypatch):

@@ -50,9 +50,12 @@ class ExpertEpisodes:
     def _attempt(self, seed: int) -> EpisodeData | None:
         """Let the expert try once; pictures are taken of what succeeded alone, where that can be.
 
-        A picture costs ten times what a step does, and a failure lasts up to the limit.
+        Where pictures cannot wait for the end, the episode is played twice: a picture costs ten
+        times what a step does, and a failure lasts up to the limit.
         """
-        if family_of(self.env).has_lazy_pictures and self._play(seed, are_seen=False) is None:
+        family = family_of(self.env)
+        is_played_twice = family.has_lazy_pictures and not family.has_late_pictures
+        if is_played_twice and self._play(seed, are_seen=False) is None:
             return None
         return self._play(seed, are_seen=True)
 
@@ -62,22 +65,23 @@ class ExpertEpisodes:
         observation, info = env.reset(seed=seed)
         expert = family.expert(env)
         disturb = family.disturbance(self.noise, np.random.default_rng([seed, 1]))
-        images: dict[str, list[np.ndarray]] = {camera: [] for camera in self.cameras}
+        looks: list[Mapping[str, np.ndarray]] = []
         states, actions = [], []
         instruction, ended = observation["instruction"], False
         while not ended:
             action = expert.act()
             if are_seen:
-                for camera, taken in images.items():
-                    taken.append(observation["images"][camera])
+                seen = observation["images"]
+                can_wait = family.has_late_pictures
+                looks.append(seen if can_wait else {c: seen[c] for c in self.cameras})
             states.append(observation["proprio"])
             actions.append(action)
             observation, _, terminated, truncated, info = env.step(disturb(action))
             ended = terminated or truncated
         if not info["success"]:
             return None
-        stacked = {camera: np.stack(taken) for camera, taken in images.items() if taken}
-        return EpisodeData(stacked, np.stack(states), np.stack(actions), instruction)
+        images = {c: np.stack([look[c] for look in looks]) for c in self.cameras if looks}
+        return EpisodeData(images, np.stack(states), np.stack(actions), instruction)
 
     def _environment(self) -> gymnasium.Env[Any, Any]:
         """Return this process's environment."""

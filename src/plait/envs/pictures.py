@@ -1,7 +1,7 @@
 """Pictures that are taken only when they are looked at."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,6 +20,21 @@ class TakesPictures(Protocol):
         """Take a picture of this moment."""
 
 
+@runtime_checkable
+class KeepsMoments(TakesPictures, Protocol):
+    """An environment whose pictures can wait for as long as the episode is the running one."""
+
+    def moment(self) -> Any:
+        """Keep what `take_picture_of` needs."""
+
+    def take_picture_of(self, moment: Any, camera: str) -> UInt8[np.ndarray, "size size 3"]:
+        """Take a picture of an earlier moment, the same as it would have been then.
+
+        Raises:
+            OptionError: If another episode has begun.
+        """
+
+
 class Pictures(Mapping[str, UInt8[np.ndarray, "size size 3"]]):
     """Pictures that are taken when they are looked at, once each.
 
@@ -27,25 +42,31 @@ class Pictures(Mapping[str, UInt8[np.ndarray, "size size 3"]]):
     picture costs several times what a step of physics does.
 
     Args:
-        env: Takes them.
+        env: Takes them; one that keeps moments is asked for this one.
         cameras: Which can be looked at.
     """
 
     def __init__(self, env: TakesPictures, cameras: Sequence[str]) -> None:
         self._env, self._cameras, self._time = env, tuple(cameras), env.time
+        self._moment = env.moment() if isinstance(env, KeepsMoments) else None
         self._taken: dict[str, UInt8[np.ndarray, "size size 3"]] = {}
 
     def __getitem__(self, camera: str) -> UInt8[np.ndarray, "size size 3"]:
         if camera not in self._cameras:
             raise KeyError(camera)
         if camera not in self._taken:
-            if self._env.time != self._time:
-                raise OptionError(
-                    f"the picture of {camera} was not taken while its moment lasted; look at it "
-                    "before the next step"
-                )
-            self._taken[camera] = self._env.take_picture(camera)
+            self._taken[camera] = self._take(camera)
         return self._taken[camera]
+
+    def _take(self, camera: str) -> UInt8[np.ndarray, "size size 3"]:
+        if self._env.time == self._time:
+            return self._env.take_picture(camera)
+        if isinstance(self._env, KeepsMoments):
+            return self._env.take_picture_of(self._moment, camera)
+        raise OptionError(
+            f"the picture of {camera} was not taken while its moment lasted; look at it before "
+            "the next step"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._cameras)

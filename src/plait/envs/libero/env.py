@@ -32,6 +32,7 @@ from plait.envs.libero.simulator import (
     Simulator,
 )
 from plait.envs.libero.tasks import Task, suite_tasks
+from plait.envs.moment import Moment
 from plait.envs.opengl import OPENGL, RenderProfile
 from plait.envs.opengl_library import require_opengl
 from plait.envs.pictures import Pictures
@@ -58,7 +59,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         cameras: Which pictures to take.
         profile: How.
         are_pictures_lazy: Take a picture only when it is looked at; the observation's `images` is
-            then a mapping, and no dictionary, that must be looked at before the next step.
+            then a mapping, and no dictionary, that must be looked at before the next reset.
         are_states_fixed: Whether episodes start from the benchmark's initial states, which are for
             evaluation alone. Otherwise the seed decides where the benchmark's own random placement
             puts the objects.
@@ -106,7 +107,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         self._task = self.tasks[0]
         self._state: int | None = None
         self._num_steps, self._outcome = 0, RUNNING
-        self.time = 0
+        self.time, self._num_resets = 0, 0
 
     @property
     def simulator(self) -> Simulator:
@@ -146,6 +147,7 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             self._state = None
             self._simulator.reset_sampled(seed)
         self._num_steps, self._outcome = 0, RUNNING
+        self._num_resets += 1
         self.time += 1
         return self._observe(), self._info()
 
@@ -184,6 +186,27 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         """Take a picture as a policy sees it."""
         return self.render_at(self._size, camera)
 
+    def moment(self) -> tuple[int, Moment]:
+        """Keep how everything looks now: a step costs as much as a picture does."""
+        return self._num_resets, Moment.of(self.simulator.model, self.simulator.data)
+
+    def take_picture_of(
+        self, moment: tuple[int, Moment], camera: str
+    ) -> UInt8[np.ndarray, "size size 3"]:
+        """Take a picture of an earlier moment of the running episode.
+
+        Raises:
+            OptionError: If another episode has begun.
+        """
+        reset, look = moment
+        if reset != self._num_resets:
+            raise OptionError(
+                f"the picture of {camera} was not taken while its episode lasted; look at it "
+                "before the next reset"
+            )
+        with look.recalled(self.simulator.model, self.simulator.data):
+            return self.take_picture(camera)
+
     def render_at(self, size: int, camera: str = "image") -> UInt8[np.ndarray, "size size 3"]:
         """Take a picture of any size."""
         return self.simulator.render(camera, size, self.profile)
@@ -205,9 +228,13 @@ class LiberoEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     def _observe(self) -> dict[str, Any]:
         """Return what a policy may see."""
-        images: Mapping[str, Any] = Pictures(self, self._cameras)
+        images: Mapping[str, Any] = (
+            Pictures(self, self._cameras)
+            if self._is_lazy
+            else {camera: self.take_picture(camera) for camera in self._cameras}
+        )
         return {
-            "images": images if self._is_lazy else dict(images),
+            "images": images,
             "proprio": self.simulator.proprio,
             "instruction": self._task.instruction,
         }

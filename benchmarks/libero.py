@@ -3,6 +3,7 @@
 python benchmarks/libero.py expert           # does the scripted expert succeed? minutes
 python benchmarks/libero.py object spatial   # record, train, evaluate, also in LIBERO-PRO: hours
 
+`--ready models` plays the policies that are in this repository, instead of training them again.
 Everything but `expert` can be stopped and goes on when called again. Figures go to
 `benchmarks/results/libero/PART.json`, with machine, versions, seeds and duration.
 """
@@ -58,10 +59,10 @@ def _play(env_name: str, num_episodes: int) -> Iterator[tuple[bool, int]]:
     env.close()
 
 
-def benchmark(suite: str, out: Path) -> dict[str, Any]:
+def benchmark(suite: str, ready: Path | None, out: Path) -> dict[str, Any]:
     """Record, train, and evaluate in the suite and in what LIBERO-PRO made of it."""
     recipe = RECIPES[suite]
-    policy, figures = obtain(recipe, out)
+    policy, figures = obtain(recipe, out, ready)
     command = f"python benchmarks/libero.py {suite}"
     figures["evaluation"] = played(
         recipe,
@@ -86,11 +87,18 @@ def benchmark(suite: str, out: Path) -> dict[str, Any]:
 def main(
     parts: Annotated[tuple[str, ...], tyro.conf.Positional] = PARTS,
     out: Path = Path("outputs/libero"),
+    ready: Path | None = None,
 ) -> None:
-    """Run the parts named; all of them by default."""
+    """Run the parts named; all of them by default.
+
+    Args:
+        parts: Which.
+        out: Folder of everything but the figures.
+        ready: Folder of policies that were made before; without it they are recorded and trained.
+    """
     known: dict[str, Part] = {
         "expert": expert,
-        **{suite: partial(benchmark, suite) for suite in RECIPES},
+        **{suite: partial(benchmark, suite, ready) for suite in RECIPES},
     }
     run_parts(parts, known, out, RESULTS)
 

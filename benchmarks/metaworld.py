@@ -6,6 +6,7 @@ python benchmarks/metaworld.py speed         # steps a second, with and without 
 python benchmarks/metaworld.py fusions       # ten strategies with equal budgets on MT10
 python benchmarks/metaworld.py stress        # what breaks the policy of MT10
 
+`--ready models` plays the policies that are in this repository, instead of training them again.
 Everything can be stopped and goes on when called again. Figures go to
 `benchmarks/results/metaworld/PART.json`, with machine, versions, seeds and duration.
 """
@@ -49,10 +50,10 @@ FUSION_TRAINING = replace(
 )
 
 
-def benchmark(name: str, out: Path) -> dict[str, Any]:
+def benchmark(name: str, ready: Path | None, out: Path) -> dict[str, Any]:
     """Record, train and evaluate a recipe as the papers do, and with intervals worth the name."""
     recipe = RECIPES[name]
-    policy, figures = obtain(recipe, out)
+    policy, figures = obtain(recipe, out, ready)
     num_tasks = len(suite_tasks(name))
     for trials in TRIALS:
         figures[f"evaluation_{trials}"] = played(
@@ -146,9 +147,9 @@ def fusions(out: Path) -> dict[str, Any]:
     return {"settings": asdict(settings), **without_episodes(asdict(result))}
 
 
-def stressed(out: Path) -> dict[str, Any]:
+def stressed(ready: Path | None, out: Path) -> dict[str, Any]:
     """Take senses away from the policy of MT10, or disturb them."""
-    policy, _ = obtain(MT10, out)
+    policy, _ = obtain(MT10, out, ready)
     data = demonstrations(MT10, out)
     options = StressOptions(
         policy=str(policy),
@@ -165,13 +166,20 @@ def stressed(out: Path) -> dict[str, Any]:
 def main(
     parts: Annotated[tuple[str, ...], tyro.conf.Positional] = PARTS,
     out: Path = Path("outputs/metaworld"),
+    ready: Path | None = None,
 ) -> None:
-    """Run the parts named; all of them by default."""
+    """Run the parts named; all of them by default.
+
+    Args:
+        parts: Which.
+        out: Folder of everything but the figures.
+        ready: Folder of policies that were made before; without it they are recorded and trained.
+    """
     known: dict[str, Part] = {
         "speed": speed,
-        **{name: partial(benchmark, name) for name in RECIPES},
+        **{name: partial(benchmark, name, ready) for name in RECIPES},
         "fusions": fusions,
-        "stress": stressed,
+        "stress": partial(stressed, ready),
     }
     run_parts(parts, known, out, RESULTS)
 

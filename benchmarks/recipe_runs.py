@@ -12,6 +12,7 @@ from plait.compare.demonstrations import is_recorded, record_once
 from plait.compare.evaluate import EvaluationOptions, evaluate
 from plait.compare.training_bar import training_bar
 from plait.config import RunConfig
+from plait.errors import PlaitError
 from plait.policy import Policy
 from plait.recipes.base import FINAL_SEED, Recipe
 from plait.results import describe_machine, write_text_atomically
@@ -20,6 +21,8 @@ from plait.training.parallel import Workers, train_together
 from plait.training.run import POLICY_FOLDER, refuse_other_run, train
 
 Part = Callable[[Path], Mapping[str, Any]]
+# What it took to make a policy; beside it, and in the folder of one that is handed on.
+MADE_FILE = "made.json"
 
 
 @dataclass(frozen=True)
@@ -70,21 +73,29 @@ def _time_file(root: Path) -> Path:
     return root.with_name(f"{root.name}-seconds.txt")
 
 
-def obtain(recipe: Recipe, out: Path) -> tuple[Path, dict[str, Any]]:
+def obtain(recipe: Recipe, out: Path, ready: Path | None = None) -> tuple[Path, dict[str, Any]]:
     """Record and train a recipe; return the policy's folder and what it took.
+
+    Args:
+        recipe: What is made.
+        out: Folder of everything; what stands there is not made again.
+        ready: Folder of policies that were made before, such as `models`; None to make one.
 
     Raises:
         PlaitError: If what stands there was recorded or trained by another recipe.
     """
+    name = recipe.env.replace("/", "-")
+    if ready is not None:
+        return ready / name, _made_earlier(recipe, ready / name / MADE_FILE)
     data = demonstrations(recipe, out)
-    folder, run = out / recipe.env.replace("/", "-"), recipe.run(data)
+    folder, run = out / name, recipe.run(data)
     refuse_other_run(folder, run)
     if not (folder / POLICY_FOLDER).exists():
         train_together(TrainJob(run, folder), recipe.num_processes)
     info = json.loads((data / "meta" / "info.json").read_text(encoding="utf-8"))
     last = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()[-1])
     recording = _time_file(data)
-    return folder / POLICY_FOLDER, {
+    made = {
         "recipe": asdict(recipe),
         "parameters": Policy.load(folder / POLICY_FOLDER).num_parameters(),
         "demonstrations": info["total_episodes"],
@@ -94,6 +105,25 @@ def obtain(recipe: Recipe, out: Path) -> tuple[Path, dict[str, Any]]:
         "training_seconds": last["seconds"],
         "samples_per_second": recipe.training.batch_size * last["step"] / last["seconds"],
     }
+    path = folder / MADE_FILE
+    if not path.exists():
+        on = {"made_on": asdict(describe_machine())}
+        write_text_atomically(path, json.dumps(made | on, indent=1) + "\n")
+    return folder / POLICY_FOLDER, _made_earlier(recipe, path)
+
+
+def _made_earlier(recipe: Recipe, path: Path) -> dict[str, Any]:
+    """Read what it took to make a policy.
+
+    Raises:
+        PlaitError: If it was made by another recipe, or there is none.
+    """
+    if not path.exists():
+        raise PlaitError(f"there is no {path}: it says how a policy that is ready was made")
+    made: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if made["recipe"] != json.loads(json.dumps(asdict(recipe))):
+        raise PlaitError(f"{path}: the policy of {recipe.env} was made by another recipe")
+    return made
 
 
 def played(

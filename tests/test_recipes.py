@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from plait.config import DataSpec, RunConfig, from_dict, to_json
 from plait.envs.libero import simulator as libero
 from plait.envs.metaworld import simulator as metaworld
-from plait.policy import parameter_count
+from plait.policy import Policy, parameter_count
 from plait.recipes.libero import RECIPES as LIBERO
 from plait.recipes.metaworld import RECIPES as METAWORLD
 
@@ -21,6 +22,7 @@ EVERY = [*METAWORLD.values(), *LIBERO.values()]
 # What the documentation says; papers have fifty on Meta-World.
 PER_TASK = {"metaworld": 50, "libero": 25}
 MAX_PARAMETERS = 20_000_000
+MODELS = Path(__file__).parents[1] / "models"
 
 
 @pytest.mark.parametrize("recipe", EVERY, ids=lambda recipe: recipe.env)
@@ -47,6 +49,17 @@ def test_a_recipe_spells_out_a_run(recipe):
     assert to_json(from_dict(RunConfig, json.loads(to_json(run)))) == to_json(run)
     assert run.data.path == "demonstrations"
     assert run.data.cameras == recipe.cameras
+
+
+@pytest.mark.parametrize("folder", sorted(MODELS.iterdir()), ids=lambda folder: folder.name)
+def test_policies_that_are_handed_on_were_made_by_the_recipes(folder):
+    (recipe,) = (each for each in EVERY if each.env.replace("/", "-") == folder.name)
+    made = json.loads((folder / "made.json").read_text(encoding="utf-8"))
+    assert made["recipe"] == json.loads(json.dumps(asdict(recipe)))
+    policy = Policy.load(folder)
+    assert policy.num_parameters() == made["parameters"] <= MAX_PARAMETERS
+    assert to_json(policy.config) == to_json(recipe.policy)
+    assert (policy.cameras, policy.image_size) == (recipe.cameras, recipe.image_size)
 
 
 def test_benchmarks_do_not_hide_the_packages_they_are_named_after():

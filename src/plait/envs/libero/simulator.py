@@ -15,7 +15,8 @@ from jaxtyping import Float32, Float64, UInt8
 from plait.envs.garage import Garage
 from plait.envs.libero.requirements import import_libero
 from plait.envs.libero.tasks import Task
-from plait.envs.opengl import OffscreenRenderer, RenderProfile
+from plait.envs.opengl import RenderProfile
+from plait.envs.renderers import Renderers
 from plait.errors import OptionError, UnknownNameError
 
 # Cameras with their names in the model. Data of others call them otherwise: the HDF5 files that
@@ -65,7 +66,7 @@ class Simulator:
         self._env._observables.clear()
         self._states = task.initial_states()
         self._unplaced = self._unplaced_fixtures()
-        self._renderers: dict[tuple[int, RenderProfile], OffscreenRenderer] = {}
+        self._renderers = Renderers(hidden_groups=(COLLISION_GROUP,))
 
     @property
     def model(self) -> mujoco.MjModel:
@@ -130,22 +131,14 @@ class Simulator:
         """
         if camera not in VIEWS:
             raise UnknownNameError("camera of LIBERO", camera, VIEWS)
-        number = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, VIEWS[camera])
-        key = (size, profile)
-        if key not in self._renderers:
-            self._renderers[key] = OffscreenRenderer(
-                self.model, size, profile, hidden_groups=(COLLISION_GROUP,)
-            )
-        picture = self._renderers[key].render(self.model, self.data, number)
+        picture = self._renderers.render(self.model, self.data, VIEWS[camera], size, profile)
         # The benchmark's pictures are upside down. Turned by half a turn, as is the custom, they
         # are upright, with left and right exchanged.
         return np.ascontiguousarray(picture[:, ::-1])
 
     def close(self) -> None:
         """Give the memory back."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        self._renderers.close()
         self._benchmark.close()
 
     def _place(self, seed: int, joint_noise: float) -> None:

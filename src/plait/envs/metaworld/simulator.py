@@ -14,8 +14,8 @@ from jaxtyping import Float32, Float64, UInt8
 
 from plait.envs.garage import Garage
 from plait.envs.metaworld.requirements import import_metaworld
-from plait.envs.opengl import RAYCAST, OffscreenRenderer, RenderProfile, average
-from plait.envs.raycast import RaycastRenderer
+from plait.envs.opengl import RenderProfile, average
+from plait.envs.renderers import Renderers
 from plait.errors import UnknownNameError
 
 # Cameras by their names here, with those of the model. `corner2` is where LeRobot and the papers
@@ -63,7 +63,7 @@ class Simulator:
         self._env._freeze_rand_vec = False
         self._env.seeded_rand_vec = True
         self._state = np.zeros(0)
-        self._renderers: dict[tuple[int, RenderProfile], OffscreenRenderer | RaycastRenderer] = {}
+        self._renderers = Renderers()
         # Fine pictures of this moment, which a camera and its view around the hand share.
         self._fine: dict[tuple[str, int, RenderProfile], UInt8[np.ndarray, "fine fine 3"]] = {}
 
@@ -131,22 +131,12 @@ class Simulator:
 
     def close(self) -> None:
         """Free what the renderers hold."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        self._renderers.close()
 
     def _take(
         self, camera: str, size: int, profile: RenderProfile
     ) -> UInt8[np.ndarray, "size size 3"]:
-        key = (size, profile)
-        if key not in self._renderers:
-            is_raycast = profile.renderer == RAYCAST
-            self._renderers[key] = (
-                RaycastRenderer(self.model, size, profile)
-                if is_raycast
-                else OffscreenRenderer(self.model, size, profile)
-            )
-        picture = self._renderers[key].render(self.model, self.data, self._number(camera))
+        picture = self._renderers.render(self.model, self.data, CAMERAS[camera], size, profile)
         return np.ascontiguousarray(picture[::-1, ::-1]) if camera in TURNED else picture
 
     def _number(self, camera: str) -> int:

@@ -1,29 +1,36 @@
 """LIBERO: every figure of docs/libero.md, each part by one command.
 
 python benchmarks/libero.py expert           # does the scripted expert succeed? minutes
+python benchmarks/libero.py speed            # a step, a picture, a demonstration
 python benchmarks/libero.py object spatial   # record, train, evaluate, also in LIBERO-PRO: hours
 
 `--ready models` plays the policies that are in this repository, instead of training them again.
-Everything but `expert` can be stopped and goes on when called again. Figures go to
+Everything but `expert` and `speed` can be stopped and goes on when called again. Figures go to
 `benchmarks/results/libero/PART.json`, with machine, versions, seeds and duration.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
+import numpy as np
 import tyro
 from recipe_runs import Part, obtain, played, run_parts
 
 from plait.envs import family_of, make_env
+from plait.envs.demonstrate import ExpertEpisodes
+from plait.envs.libero.family import LiberoFamily
+from plait.envs.libero.simulator import NO_OPERATION
 from plait.envs.libero.suites import CHANGES
 from plait.evaluation.statistics import wilson
 from plait.recipes.libero import RECIPES
 
 RESULTS = Path(__file__).parent / "results" / "libero"
-PARTS = ("expert", *RECIPES)
+PARTS = ("expert", "speed", *RECIPES)
 NUM_TASKS = 10
 # Of a suite; LIBERO-PRO's variants of it get half as many each.
 NUM_EPISODES = 100
@@ -57,6 +64,42 @@ def _play(env_name: str, num_episodes: int) -> Iterator[tuple[bool, int]]:
             has_ended, num_steps = terminated or truncated, num_steps + 1
         yield bool(info["success"]), num_steps
     env.close()
+
+
+def speed(_: Path, num_steps: int = 100, num_demonstrations: int = 4) -> dict[str, float]:
+    """Measure a step, pictures, and demonstrations: played twice, as of old, and once.
+
+    A family whose pictures cannot wait for the end of an episode plays a demonstration twice.
+    """
+    recipe, looks = RECIPES["object"], []
+    env = make_env("libero/object/0", image_size=recipe.image_size, are_pictures_lazy=True)
+    dict(env.reset(seed=0)[0]["images"])  # the first one takes a second
+
+    def step(_: object) -> None:
+        looks.append(env.step(NO_OPERATION.astype(np.float32))[0]["images"])
+
+    figures = {"ms_a_step": 1000 * _seconds(step, range(num_steps))}
+    for camera in recipe.cameras:
+        took = _seconds(lambda look, camera=camera: look[camera], looks)
+        figures[f"ms_a_picture_{camera}"] = 1000 * took
+    env.close()
+    for times, is_late in {"twice": False, "once": True}.items():
+        with patch.object(LiberoFamily, "has_late_pictures", is_late):
+            record = ExpertEpisodes(
+                "libero/object/0", recipe.noise, recipe.cameras, recipe.image_size
+            )
+            record(0)  # builds the scene
+            took = _seconds(record, range(1, 1 + num_demonstrations))
+        figures[f"seconds_a_demonstration_played_{times}"] = took
+    return {name: round(value, 2) for name, value in figures.items()}
+
+
+def _seconds(do: Callable[[Any], object], over: Collection[Any]) -> float:
+    """Return the mean time of the processor that something takes: machines are shared."""
+    start = time.process_time()
+    for each in over:
+        do(each)
+    return (time.process_time() - start) / len(over)
 
 
 def benchmark(suite: str, ready: Path | None, out: Path) -> dict[str, Any]:
@@ -98,6 +141,7 @@ def main(
     """
     known: dict[str, Part] = {
         "expert": expert,
+        "speed": speed,
         **{suite: partial(benchmark, suite, ready) for suite in RECIPES},
     }
     run_parts(parts, known, out, RESULTS)

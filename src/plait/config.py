@@ -149,7 +149,8 @@ class TrainingConfig:
         gradient_clip: Largest gradient norm.
         ema_decay: Decay of the exponential moving average that is evaluated; 0 turns it off.
         image_shift: Largest random shift of the images in pixels (0 turns augmentation off).
-        precision: `fp32` or `bf16`.
+        precision: `fp32`, or `bf16` where the processor has instructions for it; on another that
+            is `fp32`, too.
         seed: Of the weights, the data order and the augmentation.
         validation_interval: Steps between evaluations of the validation loss.
         checkpoint_interval: Steps between resumable checkpoints.

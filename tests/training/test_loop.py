@@ -139,6 +139,23 @@ def test_the_seed_of_the_data_does_not_touch_the_callers_order(tmp_path):
     assert batches == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.fixture
+def has_bfloat16(monkeypatch):
+    """A processor with instructions for bfloat16, or one that is taken for such."""
+    monkeypatch.setattr("plait.training.precision._has_bfloat16_instructions", lambda: True)
+
+
+def test_without_instructions_for_bfloat16_it_is_float32(tmp_path, monkeypatch):
+    monkeypatch.setattr("plait.training.precision._has_bfloat16_instructions", lambda: False)
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        config = replace(CONFIG, precision=precision)
+        position = fit(make_policy(), batch_at, config, folder=tmp_path / precision)
+        losses[precision] = [p.train_loss for p in position.curve]
+    assert losses["bf16"] == losses["fp32"]
+
+
+@pytest.mark.usefixtures("has_bfloat16")
 def test_bfloat16_trains_close_to_float32(tmp_path):
     losses = {}
     for precision in ("fp32", "bf16"):
@@ -149,12 +166,14 @@ def test_bfloat16_trains_close_to_float32(tmp_path):
     assert losses["bf16"] != losses["fp32"]
 
 
+@pytest.mark.usefixtures("has_bfloat16")
 def test_the_loss_keeps_its_precision_in_bfloat16():
     trainer = Trainer(make_policy(), replace(CONFIG, precision="bf16"))
     with trainer.autocast():
         assert trainer.policy(batch_at(0)).total.dtype == torch.float32
 
 
+@pytest.mark.usefixtures("has_bfloat16")
 def test_the_policy_is_its_own_again_after_a_bfloat16_training(tmp_path):
     policy = make_policy()
     fit(policy, batch_at, replace(CONFIG, precision="bf16"), folder=tmp_path)

@@ -120,7 +120,7 @@ class Learning:
     learning_rate: float = 2e-3
     """Peak of the schedule."""
     precision: str = "fp32"
-    """fp32 or bf16."""
+    """fp32, or bf16 where the processor has instructions for it."""
     seed: int = 0
     """Of weights, data order and augmentation."""
     tensorboard: bool = False

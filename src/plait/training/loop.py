@@ -31,6 +31,7 @@ from plait.training.interrupt import GracefulStop
 from plait.training.metrics import MetricsLog
 from plait.training.optim import build_optimizer
 from plait.training.parallel import Workers
+from plait.training.precision import check_precision, is_autocast
 from plait.training.robust import source
 from plait.training.schedule import learning_rate
 from plait.types import Batch
@@ -52,16 +53,6 @@ class Progress:
     num_steps: int
     loss: float
     validation_loss: float | None
-
-
-def check_precision(precision: str) -> None:
-    """Refuse a precision that cannot be trained in.
-
-    Raises:
-        OptionError: If it is neither `fp32` nor `bf16`.
-    """
-    if precision not in ("fp32", "bf16"):
-        raise OptionError(f"precision must be 'fp32' or 'bf16', but is {precision!r}")
 
 
 class Trainer:
@@ -96,9 +87,10 @@ class Trainer:
         self.state = TrainingState(policy, optimizer, self.ema)
 
     def autocast(self) -> torch.autocast:
-        """Compute in bfloat16 where the configuration says so; weights stay float32."""
-        is_bf16 = self.config.precision == "bf16"
-        return torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=is_bf16)
+        """Compute in bfloat16 where that is wanted and pays; weights stay float32."""
+        device = self.accelerator.device
+        is_bf16 = is_autocast(self.config.precision, device)
+        return torch.autocast(device.type, torch.bfloat16, enabled=is_bf16)
 
     def step(self, index: int, batch: Batch) -> float:
         """Take one optimiser step and return the loss.

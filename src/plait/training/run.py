@@ -34,8 +34,9 @@ from plait.training.checkpoint import Position
 from plait.training.corrupted import changes_images
 from plait.training.feature_cache import OFF, FeatureCache, check_feature_cache, open_features
 from plait.training.initialise import start_from
-from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, check_precision, fit
+from plait.training.loop import CHECKPOINT_FILE, MAX_SEED, Progress, fit
 from plait.training.parallel import Workers
+from plait.training.precision import check_precision
 from plait.training.robust import check_cameras, check_robust, check_words
 from plait.types import LANGUAGE, PROPRIO, Batch
 

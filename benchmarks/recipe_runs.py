@@ -92,10 +92,19 @@ def obtain(recipe: Recipe, out: Path, ready: Path | None = None) -> tuple[Path, 
     refuse_other_run(folder, run)
     if not (folder / POLICY_FOLDER).exists():
         train_together(TrainJob(run, folder), recipe.num_processes)
+    path = folder / MADE_FILE
+    if not path.exists():
+        made = _what_it_took(recipe, data, folder)
+        write_text_atomically(path, json.dumps(made, indent=1) + "\n")
+    return folder / POLICY_FOLDER, _made_earlier(recipe, path)
+
+
+def _what_it_took(recipe: Recipe, data: Path, folder: Path) -> dict[str, Any]:
+    """Collect sizes and times of a policy that has just been trained here."""
     info = json.loads((data / "meta" / "info.json").read_text(encoding="utf-8"))
     last = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()[-1])
     recording = _time_file(data)
-    made = {
+    return {
         "recipe": asdict(recipe),
         "parameters": Policy.load(folder / POLICY_FOLDER).num_parameters(),
         "demonstrations": info["total_episodes"],
@@ -104,12 +113,8 @@ def obtain(recipe: Recipe, out: Path, ready: Path | None = None) -> tuple[Path, 
         "recording_seconds": float(recording.read_text()) if recording.exists() else None,
         "training_seconds": last["seconds"],
         "samples_per_second": recipe.training.batch_size * last["step"] / last["seconds"],
+        "made_on": asdict(describe_machine()),
     }
-    path = folder / MADE_FILE
-    if not path.exists():
-        on = {"made_on": asdict(describe_machine())}
-        write_text_atomically(path, json.dumps(made | on, indent=1) + "\n")
-    return folder / POLICY_FOLDER, _made_earlier(recipe, path)
 
 
 def _made_earlier(recipe: Recipe, path: Path) -> dict[str, Any]:

@@ -21,9 +21,8 @@ import numpy as np
 import tyro
 from recipe_runs import Part, obtain, played, run_parts
 
-from plait.envs import family_of, make_env
+from plait.envs import demonstrate, family_of, make_env
 from plait.envs.demonstrate import ExpertEpisodes
-from plait.envs.libero.family import LiberoFamily
 from plait.envs.libero.simulator import NO_OPERATION
 from plait.envs.libero.suites import CHANGES
 from plait.evaluation.statistics import wilson
@@ -69,7 +68,7 @@ def _play(env_name: str, num_episodes: int) -> Iterator[tuple[bool, int]]:
 def speed(_: Path, num_steps: int = 100, num_demonstrations: int = 4) -> dict[str, float]:
     """Measure a step, pictures, and demonstrations: played twice, as of old, and once.
 
-    A family whose pictures cannot wait for the end of an episode plays a demonstration twice.
+    Where pictures cannot wait for the end of an episode, a demonstration is played twice.
     """
     recipe, looks = RECIPES["object"], []
     env = make_env("libero/object/0", image_size=recipe.image_size, are_pictures_lazy=True)
@@ -84,7 +83,7 @@ def speed(_: Path, num_steps: int = 100, num_demonstrations: int = 4) -> dict[st
         figures[f"ms_a_picture_{camera}"] = 1000 * took
     env.close()
     for times, is_late in {"twice": False, "once": True}.items():
-        with patch.object(LiberoFamily, "has_late_pictures", is_late):
+        with patch.object(demonstrate, "can_wait", lambda _, is_late=is_late: is_late):
             record = ExpertEpisodes(
                 "libero/object/0", recipe.noise, recipe.cameras, recipe.image_size
             )

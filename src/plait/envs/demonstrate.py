@@ -9,6 +9,7 @@ import numpy as np
 
 from plait.data.episode import EpisodeData
 from plait.envs import family_of, make_env
+from plait.envs.pictures import can_wait
 
 
 @dataclass
@@ -53,8 +54,8 @@ class ExpertEpisodes:
         Where pictures cannot wait for the end, the episode is played twice: a picture costs ten
         times what a step does, and a failure lasts up to the limit.
         """
-        family = family_of(self.env)
-        is_played_twice = family.has_lazy_pictures and not family.has_late_pictures
+        is_lazy, env = family_of(self.env).has_lazy_pictures, self._environment()
+        is_played_twice = is_lazy and not can_wait(env)
         if is_played_twice and self._play(seed, are_seen=False) is None:
             return None
         return self._play(seed, are_seen=True)
@@ -72,8 +73,7 @@ class ExpertEpisodes:
             action = expert.act()
             if are_seen:
                 seen = observation["images"]
-                can_wait = family.has_late_pictures
-                looks.append(seen if can_wait else {c: seen[c] for c in self.cameras})
+                looks.append(seen if can_wait(env) else {c: seen[c] for c in self.cameras})
             states.append(observation["proprio"])
             actions.append(action)
             observation, _, terminated, truncated, info = env.step(disturb(action))

@@ -32,8 +32,6 @@ class Family(ABC):
         default_image_size: Height and width of their pictures in pixels.
         has_lazy_pictures: Whether environments take the option `are_pictures_lazy`: a picture is
             then taken when it is looked at.
-        has_late_pictures: Whether these can be looked at for as long as the episode is the running
-            one, and not only before the next step.
         max_parallel: Environments that one process may hold, by the memory that each takes.
     """
 
@@ -45,7 +43,6 @@ class Family(ABC):
     default_cameras: ClassVar[tuple[str, ...]] = ("base",)
     default_image_size: ClassVar[int] = 64
     has_lazy_pictures: ClassVar[bool] = False
-    has_late_pictures: ClassVar[bool] = False
     max_parallel: ClassVar[int] = 32
 
     @abstractmethod

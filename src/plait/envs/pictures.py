@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import gymnasium
 import numpy as np
 from jaxtyping import UInt8
 
@@ -33,6 +34,11 @@ class KeepsMoments(TakesPictures, Protocol):
         Raises:
             OptionError: If another episode has begun.
         """
+
+
+def can_wait(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether lazy pictures can be looked at until the next episode, not only the next step."""
+    return isinstance(env.unwrapped, KeepsMoments)
 
 
 class Pictures(Mapping[str, UInt8[np.ndarray, "size size 3"]]):

@@ -27,7 +27,6 @@ class LiberoFamily(Family):
     default_cameras = ("image", "wrist")
     default_image_size = 128
     has_lazy_pictures = True
-    has_late_pictures = True
     max_parallel = 4
 
     def suites(self) -> tuple[str, ...]:

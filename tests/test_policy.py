@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 from dataclasses import replace
 
 import pytest
@@ -356,6 +357,13 @@ def test_saving_replaces_a_policy_whole(folder):
     loaded = Policy.load(folder).predict(observation)
     assert torch.equal(loaded.actions, other.predict(observation).actions)
     assert [path.name for path in folder.parent.iterdir()] == ["policy"]
+
+
+def test_others_may_read_what_was_saved(folder):
+    model_folder.save_tensors(folder / "more.safetensors", build().state_dict(), {}, what="more")
+    saved = [folder, *folder.rglob("*")]
+    assert {path.name for path in saved} > {"policy.safetensors", "more.safetensors"}
+    assert [path for path in saved if not path.stat().st_mode & stat.S_IROTH] == []
 
 
 def test_saving_never_deletes_other_work(folder):

@@ -72,7 +72,7 @@ class ModelFolder:
                 (temporary / self.config_file).write_text(text, encoding="utf-8")
                 for modality, encoder in cast(nn.ModuleDict, model.encoders).items():
                     _save_encoder_files(cast(Encoder, encoder), temporary / modality)
-                temporary.chmod(0o755)
+                _let_others_read(temporary)
                 if folder.exists():
                     shutil.rmtree(folder)
                 temporary.rename(folder)
@@ -179,10 +179,17 @@ def save_tensors(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(dict(tensors), temporary, metadata=dict(header))
+        temporary.chmod(0o644)
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(f"cannot write the {what} {path}: {error}") from error
+
+
+def _let_others_read(folder: Path) -> None:
+    """Undo that temporary folders, and safetensors' files, are for their owner alone."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _save_encoder_files(encoder: Encoder, folder: Path) -> None:

@@ -37,6 +37,8 @@ class DataSpec:
         proprio_dim: Size of the robot state.
         action_dim: Size of one action.
         vocabulary: Distinct words of the training instructions, sorted.
+        most_words: In one of these instructions; 0 where unknown.
+        most_bytes: Likewise, of UTF-8.
         observation_window: Past steps the policy sees.
         proprio_names: Names of the state's numbers; empty where the data do not name them.
         action_names: Names of an action's numbers, likewise.
@@ -49,6 +51,8 @@ class DataSpec:
     proprio_dim: int
     action_dim: int
     vocabulary: tuple[str, ...] = ()
+    most_words: int = 0
+    most_bytes: int = 0
     observation_window: int = 1
     proprio_names: tuple[str, ...] = ()
     action_names: tuple[str, ...] = ()

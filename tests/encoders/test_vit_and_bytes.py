@@ -88,4 +88,12 @@ def test_a_long_instruction_is_refused_by_its_length():
     with pytest.raises(OptionError, match="has 97 bytes, more than the 96"):
         build_bytes().tokenize(("x" * 97,))
     with pytest.raises(OptionError, match="stride 5 must be at least 1 and divide max_bytes"):
-        build_bytes(stride=5)
+        build_bytes(stride=5, max_bytes=96)
+
+
+def test_the_longest_instruction_of_the_data_is_read_whole():
+    longest = "x" * 130
+    encoder = ByteEncoder(replace(FAKE_DATA, most_bytes=130), 24, "stem", stride=4)
+    assert encoder.tokenize((longest,)).shape == (1, 132)
+    with pytest.raises(OptionError, match="more than the 132"):
+        encoder.tokenize((longest + "xyz",))

@@ -117,6 +117,16 @@ def test_too_long_an_instruction_is_refused_with_both_numbers():
     assert build(max_words=3)(say("push the red")).mask.tolist() == [[True] * 3]
 
 
+def test_the_longest_instruction_of_the_data_is_read_whole():
+    data = replace(FAKE_DATA, most_words=19)
+    assert WordEncoder(data, 24, "stem").tokenize(("push " * 19,)).shape == (1, 19)
+    with pytest.raises(OptionError, match="has 20 words, more than the 19"):
+        WordEncoder(data, 24, "stem").tokenize(("push " * 20,))
+    # Asked for in so many words, it is as long as that.
+    with pytest.raises(OptionError, match="more than the 5"):
+        WordEncoder(data, 24, "stem", max_words=5).tokenize(("push " * 19,))
+
+
 def test_padding_has_no_embedding_gradient():
     encoder = build("features")
     tokens = encoder(say("push the red cube", "lift"))

@@ -22,16 +22,23 @@ from plait.types import LANGUAGE, Observation, Tokens, TokenSpec
 NUM_BYTES = 256
 # Id 0 is padding, so byte b has id b + 1.
 PADDING = 0
+DEFAULT_MAX_BYTES = 96
+
+
+def instruction_bytes(instruction: str) -> bytes:
+    """Return lower case with single blanks, in UTF-8."""
+    return " ".join(instruction.lower().split()).encode()
 
 
 class ByteEncoder(Encoder):
     """Byte embeddings, joined in groups of `stride`, and a transformer block over them.
 
     Args:
-        data: Not used: bytes need no vocabulary.
+        data: Says how long its instructions are; bytes need no vocabulary.
         width: Size of the token axis.
         level: `stem` or `features`.
-        max_bytes: Longest instruction in bytes of UTF-8.
+        max_bytes: Longest instruction in bytes of UTF-8; where None 96, or the longest of the data,
+            rounded up to a multiple of the stride.
         stride: Bytes per token.
 
     Raises:
@@ -41,10 +48,18 @@ class ByteEncoder(Encoder):
     modality = LANGUAGE
 
     def __init__(
-        self, data: DataSpec, width: int, level: Level, *, max_bytes: int = 96, stride: int = 3
+        self,
+        data: DataSpec,
+        width: int,
+        level: Level,
+        *,
+        max_bytes: int | None = None,
+        stride: int = 3,
     ) -> None:
         nn.Module.__init__(self)
-        del data
+        if max_bytes is None:
+            longest = max(DEFAULT_MAX_BYTES, data.most_bytes)
+            max_bytes = -(-longest // max(stride, 1)) * stride
         if stride < 1 or max_bytes < 1 or max_bytes % stride:
             raise OptionError(
                 f"stride {stride} must be at least 1 and divide max_bytes, which is {max_bytes}"
@@ -79,7 +94,7 @@ class ByteEncoder(Encoder):
         Raises:
             OptionError: If an instruction is longer than `max_bytes`.
         """
-        encoded = [" ".join(text.lower().split()).encode() for text in instructions]
+        encoded = [instruction_bytes(text) for text in instructions]
         for text, letters in zip(instructions, encoded, strict=True):
             if len(letters) > self.max_bytes:
                 raise OptionError(

@@ -17,6 +17,7 @@ from plait.layers import SelfAttentionBlock
 from plait.types import LANGUAGE, Observation, Tokens, TokenSpec
 
 PADDING = 0
+DEFAULT_MAX_WORDS = 16
 
 
 def split_words(instruction: str) -> list[str]:
@@ -36,10 +37,10 @@ class WordEncoder(Encoder):
         word_index: Row of every known word in the embedding table.
 
     Args:
-        data: Holds the vocabulary.
+        data: Holds the vocabulary, and how long its instructions are.
         width: Size of the token axis.
         level: `stem` or `features`.
-        max_words: Longest instruction.
+        max_words: Longest instruction; where None 16, or the longest of the data.
         unknown: `refuse` raises on a word outside the vocabulary; `mask` leaves it out.
 
     Raises:
@@ -54,7 +55,7 @@ class WordEncoder(Encoder):
         width: int,
         level: Level,
         *,
-        max_words: int = 16,
+        max_words: int | None = None,
         unknown: str = "refuse",
     ) -> None:
         nn.Module.__init__(self)
@@ -63,14 +64,14 @@ class WordEncoder(Encoder):
         if not data.vocabulary:
             raise OptionError("the training data has no instructions: there is no word to learn")
         self.token_spec = TokenSpec(width)
-        self.max_words = max_words
+        self.max_words = max(DEFAULT_MAX_WORDS, data.most_words) if max_words is None else max_words
         self.unknown = unknown
         self.word_index = {word: index + 1 for index, word in enumerate(data.vocabulary)}
         self._rows: dict[str, int] = {}
         # Token ids of every distinct instruction met so far; derived, so not part of the state.
-        self._table = torch.zeros(0, max_words, dtype=torch.int64)
+        self._table = torch.zeros(0, self.max_words, dtype=torch.int64)
         self.embedding = nn.Embedding(len(data.vocabulary) + 1, width, padding_idx=PADDING)
-        self.position = nn.Parameter(torch.randn(max_words, width) * 0.02)
+        self.position = nn.Parameter(torch.randn(self.max_words, width) * 0.02)
         trunk = SelfAttentionBlock(width, 2 * width) if level == "features" else nn.Identity()
         self.trunk = trunk
 

@@ -10,7 +10,8 @@ from plait.config import DataConfig, DataSpec, TrainingConfig
 from plait.data.augment import random_shift
 from plait.data.dataset import Demonstrations
 from plait.data.sampler import StepSampler
-from plait.encoders.words import build_vocabulary
+from plait.encoders.bytes import instruction_bytes
+from plait.encoders.words import build_vocabulary, split_words
 from plait.errors import OptionError
 from plait.training.corrupted import Augmentation
 from plait.training.dropout import drop_cameras, drop_modalities
@@ -164,12 +165,15 @@ def spread(steps: np.ndarray, limit: int) -> np.ndarray:
 
 def describe_data(demonstrations: Demonstrations, image_size: int) -> DataSpec:
     """Collect what a model must know of its data before it can be built."""
+    instructions = tuple(demonstrations.instructions)
     return DataSpec(
         cameras=tuple(demonstrations.cameras),
         image_size=image_size,
         proprio_dim=demonstrations.proprio_dim,
         action_dim=demonstrations.action_dim,
-        vocabulary=build_vocabulary(tuple(demonstrations.instructions)),
+        vocabulary=build_vocabulary(instructions),
+        most_words=max((len(split_words(text)) for text in instructions), default=0),
+        most_bytes=max((len(instruction_bytes(text)) for text in instructions), default=0),
         proprio_names=demonstrations.proprio_names,
         action_names=demonstrations.action_names,
         fingerprint=demonstrations.fingerprint,

@@ -101,7 +101,7 @@ def _seconds(do: Callable[[Any], object], over: Collection[Any]) -> float:
     return (time.process_time() - start) / len(over)
 
 
-def benchmark(suite: str, ready: Path | None, out: Path) -> dict[str, Any]:
+def benchmark(out: Path, *, suite: str, ready: Path | None, has_controls: bool) -> dict[str, Any]:
     """Record, train, and evaluate in the suite and in what LIBERO-PRO made of it."""
     recipe = RECIPES[suite]
     policy, figures = obtain(recipe, out, ready)
@@ -111,7 +111,7 @@ def benchmark(suite: str, ready: Path | None, out: Path) -> dict[str, Any]:
         policy,
         out / f"{suite}-evaluation",
         num_episodes=NUM_EPISODES,
-        has_controls=True,
+        has_controls=has_controls,
         command=command,
     )
     for change in CHANGES:
@@ -130,6 +130,8 @@ def main(
     parts: Annotated[tuple[str, ...], tyro.conf.Positional] = PARTS,
     out: Path = Path("outputs/libero"),
     ready: Path | None = None,
+    *,
+    controls: bool = True,
 ) -> None:
     """Run the parts named; all of them by default.
 
@@ -137,11 +139,16 @@ def main(
         parts: Which.
         out: Folder of everything but the figures.
         ready: Folder of policies that were made before; without it they are recorded and trained.
+        controls: Whether the suite's scenes are played again with the instruction, and with the
+            images, masked: more than half of the time.
     """
     known: dict[str, Part] = {
         "expert": expert,
         "speed": speed,
-        **{suite: partial(benchmark, suite, ready) for suite in RECIPES},
+        **{
+            suite: partial(benchmark, suite=suite, ready=ready, has_controls=controls)
+            for suite in RECIPES
+        },
     }
     run_parts(parts, known, out, RESULTS)
 

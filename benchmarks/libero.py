@@ -121,6 +121,7 @@ def benchmark(out: Path, *, suite: str, ready: Path | None, has_controls: bool) 
             out / f"{suite}-{change}-evaluation",
             env=f"{recipe.env}-{change}",
             num_episodes=NUM_EPISODES // 2,
+            num_films=0,  # one takes as long as four episodes
             command=command,
         )
     return figures

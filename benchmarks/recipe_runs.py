@@ -140,6 +140,7 @@ def played(
     command: str,
     env: str | None = None,
     has_controls: bool = False,
+    num_films: int = EvaluationOptions.num_films,
 ) -> dict[str, Any]:
     """Play the final scenes, in the recipe's environment or another of its family."""
     options = EvaluationOptions(
@@ -148,6 +149,7 @@ def played(
         num_episodes=num_episodes,
         execution_horizon=recipe.execution_horizon,
         has_controls=has_controls,
+        num_films=num_films,
         seed=FINAL_SEED,
     )
     return without_episodes(asdict(evaluate(options, out, command=command)))

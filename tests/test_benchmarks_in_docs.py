@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 METAWORLD = (ROOT / "docs" / "metaworld.md").read_text(encoding="utf-8")
+LIBERO = (ROOT / "docs" / "libero.md").read_text(encoding="utf-8")
 
 
 def figures(benchmark, part):
@@ -88,3 +89,25 @@ def test_what_breaks_the_policy_of_mt10():
         if score["condition"]["kind"] in kinds and not score["refusal"]
     }
     assert shown == played
+
+
+def test_the_suites_of_libero_and_libero_pro():
+    shown = rows(LIBERO, "Results")
+    suites = [figures("libero", suite) for suite in ("object", "spatial")]
+    changes = ("", "-lan", "-object", "-swap", "-task")
+    for change, (label, *cells) in zip(changes, shown, strict=True):
+        assert label == "the suite" if change == "" else label.endswith(f"(`{change}`)")
+        part, expected = f"evaluation{change.replace('-', '_')}", []
+        for suite in suites:
+            rate = suite[part]["conditions"][0]["success"]
+            expected += [f"{rate['successes']} of {rate['trials']}", interval(rate, digits=0)]
+        assert cells == expected
+
+
+def test_the_scripted_expert_of_libero():
+    measured = figures("libero", "expert")
+    for label, success, between, steps in rows(LIBERO, "Measured"):
+        rate = measured[label.strip("`").removeprefix("libero/")]
+        assert success == f"{rate['successes']} of {rate['trials']}"
+        assert between == interval(rate, digits=0)
+        assert steps == f"{rate['mean_steps_to_success']:.0f}, {rate['most_steps_to_success']}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from doc_tables import rows
 from plait.results import Comparison, load_result
 from plait.results.open_loop import OpenLoopComparison
 from plait.results.stress import StressResult
@@ -13,13 +14,7 @@ from plait.results.transfer import TransferResult
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "choosing_a_fusion.md").read_text(encoding="utf-8")
 RESULTS = DOCS / "results"
-
-
-def rows(heading):
-    """Return the cells of every table row of a section."""
-    section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+BENCHMARKS = DOCS.parent / "benchmarks" / "results"
 
 
 def test_every_result_file_that_is_named_is_there_and_none_is_unnamed():
@@ -30,13 +25,13 @@ def test_every_result_file_that_is_named_is_there_and_none_is_unnamed():
 
 
 def test_no_path_of_a_machine_is_published():
-    for path in RESULTS.glob("*.json"):
-        assert not re.search(r'[" ,]/\w+/', path.read_text(encoding="utf-8")), path.name
+    for path in (*RESULTS.glob("*.json"), *BENCHMARKS.rglob("*.json")):
+        assert not re.search(r'[" ,=]/\w+/', path.read_text(encoding="utf-8")), path.name
 
 
 def test_success_by_strategy_is_that_of_the_comparison():
     comparison = load_result(RESULTS / "default_comparison.json", Comparison)
-    found = rows("Accuracy, latency and training time")
+    found = rows(PAGE, "Accuracy, latency and training time")
     assert len(found) == len(comparison.arms)
     for arm, (name, success, interval, latency, _) in zip(comparison.arms, found, strict=True):
         assert arm.fusion in name
@@ -48,7 +43,7 @@ def test_success_by_strategy_is_that_of_the_comparison():
 def test_what_transfers_is_that_of_the_transfer():
     result = load_result(RESULTS / "default_transfer.json", TransferResult)
     arms = [arm for arm in result.arms if arm.control is None]
-    for arm, cells in zip(arms, rows("Combinations and words never seen"), strict=True):
+    for arm, cells in zip(arms, rows(PAGE, "Combinations and words never seen"), strict=True):
         assert cells[0] == f"`{arm.fusion}`"
         by_relation = {score.challenge.relation: score.success for score in arm.scores}
         expected = [
@@ -60,7 +55,7 @@ def test_what_transfers_is_that_of_the_transfer():
 def test_data_size_is_that_of_the_comparison():
     comparison = load_result(RESULTS / "starts_and_shares.json", Comparison)
     rates = {(a.fusion, a.init, a.train_fraction): a.success.rate for a in comparison.arms}
-    for share, *cells in rows("Data size"):
+    for share, *cells in rows(PAGE, "Data size"):
         fraction = int(share.rstrip(" %")) / 100
         arms = [("film", "none"), ("film", "aligned"), ("retrieval", "aligned")]
         for (fusion, init), cell in zip(arms, cells, strict=True):
@@ -83,14 +78,14 @@ def test_missing_senses_are_those_of_the_stress_test(name, column):
         f"{100 * value['missing', 'proprio']:.0f} %",
         f"{100 * worst:.0f} %",
     ]
-    cells = [row[column] for row in rows("Missing cameras and noisy senses")]
+    cells = [row[column] for row in rows(PAGE, "Missing cameras and noisy senses")]
     assert [cell.partition(" (")[0] for cell in cells[:4]] == expected
 
 
 def test_errors_on_the_real_robot_are_those_of_the_comparison():
     result = load_result(RESULTS / "g1_absolute.json", OpenLoopComparison)
     errors = {arm.arm: arm.error for arm in result.arms}
-    shown = {row[0].replace("`", ""): row[1] for row in rows("On a real robot")}
+    shown = {row[0].replace("`", ""): row[1] for row in rows(PAGE, "On a real robot")}
     for name, label in (("concat", "concat"), ("copy the state", "copy the state")):
         error = errors[name]
         assert shown[label] == f"{error.value:.3f} [{error.low:.3f}, {error.high:.3f}]"

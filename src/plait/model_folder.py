@@ -179,16 +179,16 @@ def save_tensors(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(dict(tensors), temporary, metadata=dict(header))
-        temporary.chmod(0o644)
+        _let_others_read(temporary)
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(f"cannot write the {what} {path}: {error}") from error
 
 
-def _let_others_read(folder: Path) -> None:
+def _let_others_read(root: Path) -> None:
     """Undo that temporary folders, and safetensors' files, are for their owner alone."""
-    for path in (folder, *folder.rglob("*")):
+    for path in (root, *root.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 

@@ -66,6 +66,7 @@ class ExpertEpisodes:
         observation, info = env.reset(seed=seed)
         expert = family.expert(env)
         disturb = family.disturbance(self.noise, np.random.default_rng([seed, 1]))
+        pictures_wait = can_wait(env)
         looks: list[Mapping[str, np.ndarray]] = []
         states, actions = [], []
         instruction, ended = observation["instruction"], False
@@ -73,7 +74,7 @@ class ExpertEpisodes:
             action = expert.act()
             if are_seen:
                 seen = observation["images"]
-                looks.append(seen if can_wait(env) else {c: seen[c] for c in self.cameras})
+                looks.append(seen if pictures_wait else {c: seen[c] for c in self.cameras})
             states.append(observation["proprio"])
             actions.append(action)
             observation, _, terminated, truncated, info = env.step(disturb(action))

@@ -305,6 +305,22 @@ def test_the_expert_succeeds_and_recovers(sampled: LiberoEnv) -> None:
         assert reward == 1.0
 
 
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        (0, "it picks up one thing and puts it down"),
+        (3, "it opens nothing, and wooden_cabinet_1_top_region is closed"),
+        (5, "plate_1 is too wide for its hand and too flat to take by the rim"),
+    ],
+)
+def test_what_the_expert_cannot_do_is_refused(task: int, why: str) -> None:
+    made = LiberoEnv(f"goal/{task}", image_size=SIZE, are_pictures_lazy=True)
+    made.reset(seed=0)
+    with pytest.raises(OptionError, match=f"there is no expert for goal/{task} .*: {why}"):
+        LiberoExpert(made)
+    made.close()
+
+
 def test_axis_angle_follows_the_public_convention() -> None:
     half = np.sqrt(0.5)
     np.testing.assert_allclose(axis_angle(np.array([half, half, 0, 0])), [np.pi / 2, 0, 0])

@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from plait.envs.libero.env import LiberoEnv
 from plait.envs.libero.geometry import UP, Box, Shapes, Vector
 from plait.envs.libero.simulator import ACTION_DIM
+from plait.envs.libero.tasks import Task
 from plait.errors import OptionError
 
 # What an action of 1 asks for: metres, radians.
@@ -80,12 +81,14 @@ class LiberoExpert:
         self._shapes = Shapes(self._simulator)
         goal = self._simulator.problem.parsed_problem["goal_state"]
         if len(goal) != 1 or goal[0][0] not in PLACING:
-            raise OptionError(
-                f"there is no expert for {own.task.suite}/{own.task.number} "
-                f"({own.task.instruction!r}): it picks up one thing and puts it down. Choose tasks "
-                "of that kind, or convert LIBERO's own demonstrations (`plait convert`)"
-            )
+            raise _no_expert(own.task, "it picks up one thing and puts it down")
         self._is_into, self._thing, self._place = goal[0][0] == "in", goal[0][1], goal[0][2]
+        if self._is_closed(self._place):
+            raise _no_expert(own.task, f"it opens nothing, and {self._place} is closed")
+        if self._is_too_flat(self._shapes.box(self._thing)):
+            raise _no_expert(
+                own.task, f"{self._thing} is too wide for its hand and too flat to take by the rim"
+            )
         self._drawer = next(
             (
                 state[2]
@@ -113,6 +116,19 @@ class LiberoExpert:
         """Directions of the hand's axes, one a column: the fingers close along x, point along z."""
         robot = self._simulator.problem.robots[0]
         return self._simulator.data.site_xmat[robot.eef_site_id].reshape(3, 3)
+
+    def _is_closed(self, place: str) -> bool:
+        """Whether a place is the inside of a drawer or an oven that is not open."""
+        problem = self._simulator.problem
+        region = problem.object_sites_dict.get(place)
+        can_open = region is not None and bool(region.joints)
+        return can_open and not problem.object_states_dict[place].is_open()
+
+    @staticmethod
+    def _is_too_flat(thing: Box) -> bool:
+        """Whether fingers would meet the table before they hold a wide thing by its rim."""
+        is_wide = not _fitting(thing)
+        return is_wide and 2 * thing.half_height < RIM_DEPTH + FINGERTIP
 
     def act(self) -> Float32[np.ndarray, "7"]:
         """Return the action for the state the environment is in now."""
@@ -191,7 +207,7 @@ class LiberoExpert:
 
     def grasp(self, thing: Box) -> Grasp:
         """Return where to hold a thing: across its middle, or by its rim where it is too wide."""
-        fitting = [axis for axis in thing.level if 2 * thing.half[axis] <= WIDEST_GRASP]
+        fitting = _fitting(thing)
         if not fitting:
             return self._rim_grasp(thing)
         directions = {axis: _level(thing.axes[:, axis]) for axis in fitting}
@@ -242,6 +258,19 @@ class LiberoExpert:
             action[3:6] = GAIN * self._turn(closing) / RADIANS
         action[6] = gripper
         return np.clip(action, -1.0, 1.0).astype(np.float32)
+
+
+def _no_expert(task: Task, why: str) -> OptionError:
+    """Return the refusal of a task."""
+    return OptionError(
+        f"there is no expert for {task.suite}/{task.number} ({task.instruction!r}): {why}. Choose "
+        "other tasks, or convert LIBERO's own demonstrations (`plait convert`)"
+    )
+
+
+def _fitting(thing: Box) -> list[int]:
+    """Return the level axes across which the open hand can take a thing."""
+    return [axis for axis in thing.level if 2 * thing.half[axis] <= WIDEST_GRASP]
 
 
 def _level(direction: Vector) -> Vector:

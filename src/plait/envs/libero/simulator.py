@@ -52,15 +52,16 @@ class Simulator:
     def __init__(self, task: Task) -> None:
         control = import_libero("libero.libero.envs.env_wrapper").ControlEnv
         self.task = task
-        self._benchmark = control(
-            bddl_file_name=str(task.problem),
-            use_camera_obs=False,
-            has_offscreen_renderer=False,
-            hard_reset=False,
-            ignore_done=True,
-            initialization_noise="default",
-            control_freq=CONTROL_HZ,
-        )
+        with _numpy_seeded(0):
+            self._benchmark = control(
+                bddl_file_name=str(task.problem),
+                use_camera_obs=False,
+                has_offscreen_renderer=False,
+                hard_reset=False,
+                ignore_done=True,
+                initialization_noise="default",
+                control_freq=CONTROL_HZ,
+            )
         self._env = self._benchmark.env
         # Nobody reads robosuite's observations, and to make them takes a tenth of the time.
         self._env._observables.clear()

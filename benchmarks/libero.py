@@ -105,7 +105,7 @@ def benchmark(out: Path, *, suite: str, ready: Path | None, has_controls: bool) 
     """Record, train, and evaluate in the suite and in what LIBERO-PRO made of it."""
     recipe = RECIPES[suite]
     policy, figures = obtain(recipe, out, ready)
-    command = f"python benchmarks/libero.py {suite}"
+    command = f"python benchmarks/libero.py {suite}{'' if has_controls else ' --no-controls'}"
     figures["evaluation"] = played(
         recipe,
         policy,

@@ -2,18 +2,20 @@
 
 import io
 
+import numpy as np
 import pytest
 from fake_evaluation import result_of
 from page_reading import read_page
 from rich.console import Console
 
+from plait.evaluation.pictures import encode_animation
 from plait.report.evaluation import (
     conclude_evaluation,
     evaluation_table,
     write_evaluation_report,
 )
 from plait.report.evaluation.figures import evaluation_figures
-from plait.results import save_result
+from plait.results import RolloutPicture, save_result
 
 OWN = {"reach": 10, "push": 9, "stack": 0}
 DEAF = {"reach": 10, "push": 0, "stack": 0}
@@ -101,3 +103,26 @@ def test_pictures_that_may_not_be_those_of_training_are_marked():
     sentences = conclude_evaluation(result_of(OWN, is_view_of_training=False))
     assert "these were taken by opengl" in about(sentences, "taken otherwise")
     assert not any("taken otherwise" in each for each in conclude_evaluation(result_of(OWN)))
+
+
+def test_films_of_scenes_that_end_otherwise_are_counted_and_not_shown(tmp_path):
+    def film(seed, task, *, success):
+        file = f"rollouts/scene_{seed}.webp"
+        frames = [np.full((8, 8, 3), seed + step, np.uint8) for step in range(3)]
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(encode_animation(frames, 100))
+        outcome = "success" if success else "timeout"
+        return RolloutPicture(
+            file=file, seed=seed, task=task, instruction="Go.", success=success, outcome=outcome
+        )
+
+    # Scene 19 is the one of ten that `push` fails in.
+    pictures = (film(0, "reach", success=True), film(19, "push", success=True))
+    save_result(tmp_path / "results.json", result_of(OWN, pictures=pictures))
+    page = read_page(write_evaluation_report(tmp_path / "results.json", tmp_path / "report.html"))
+    shown = [
+        each.attributes["alt"] for each in page.find("img") if "told" in each.attributes["alt"]
+    ]
+    assert len(shown) == 1
+    assert shown[0].startswith("reach")
+    assert "1 more scene, played again, ended otherwise" in " ".join(page.text.split())

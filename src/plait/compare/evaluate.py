@@ -11,9 +11,9 @@ from typing import Any
 
 from plait.compare.arm import EVALUATION_SEED
 from plait.compare.cells import CELLS_FOLDER, claim_for_cells, play_jobs
-from plait.compare.console import progress_bar
 from plait.compare.environment import check_fit, frame_stride, render_options, view_of
 from plait.compare.evaluation_cells import CellPlan, Setup, plan_cells, share_out
+from plait.compare.evaluation_films import film_evaluation
 from plait.compare.settings import CONTROLS
 from plait.compare.workers import worker_count
 from plait.envs import family_of, groups_of
@@ -24,7 +24,7 @@ from plait.errors import (
     require_at_least_one,
     require_seed,
 )
-from plait.evaluation.pictures import choose_across_tasks, record_pictures
+from plait.evaluation.pictures import record_pictures
 from plait.evaluation.rates import Groups, compare_with_controls, summarise_condition
 from plait.evaluation.stress.policies import load_policy, policy_fingerprint
 from plait.report.evaluation import write_evaluation_report
@@ -237,36 +237,30 @@ def _result(
 
 
 def _film(plan: Plan, result: EvaluationResult, out: Path) -> tuple[RolloutPicture, ...]:
-    """Film scenes that failed and scenes that succeeded, but for those that have been filmed."""
-    number = plan.options.num_films
-    seeds = choose_across_tasks(
-        result.conditions[0].episodes, num_successes=number, num_failures=number
-    )
-    filmed = _filmed(out)
-    waiting = [seed for seed in seeds if seed not in filmed]
-    if waiting:
-        with progress_bar("film scenes", len(waiting)) as show:
-            pictures = record_pictures(
-                plan.policy,
-                plan.setup.env_factory(plan.policy, has_pictures=True),
-                waiting,
-                out,
-                execution_horizon=plan.options.execution_horizon,
-                frame_stride=frame_stride(plan.options.env),
-                masked_modalities=plan.options.masked,
-            )
-            show(len(waiting))
-        filmed |= {picture.seed: picture for picture in pictures}
-    return tuple(filmed[seed] for seed in seeds)
+    """Film failures and successes, but for those that an earlier call filmed."""
+
+    def film(seeds: Sequence[int]) -> tuple[RolloutPicture, ...]:
+        return record_pictures(
+            plan.policy,
+            plan.setup.env_factory(plan.policy, has_pictures=True),
+            seeds,
+            out,
+            execution_horizon=plan.options.execution_horizon,
+            frame_stride=frame_stride(plan.options.env),
+            masked_modalities=plan.options.masked,
+        )
+
+    episodes = result.conditions[0].episodes
+    return film_evaluation(film, episodes, plan.options.num_films, _filmed(out))
 
 
-def _filmed(out: Path) -> dict[int, RolloutPicture]:
-    """Return the films that an earlier call made, by scene."""
+def _filmed(out: Path) -> list[RolloutPicture]:
+    """Return the films that an earlier call made."""
     try:
         before = load_result(out / RESULTS_FILE, EvaluationResult)
     except DataError:
-        return {}
-    return {film.seed: film for film in before.pictures if (out / film.file).exists()}
+        return []
+    return [film for film in before.pictures if (out / film.file).exists()]
 
 
 def _sum_up(plan: Plan, folder: Path, control: str | None) -> ConditionResult:

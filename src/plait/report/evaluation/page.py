@@ -22,7 +22,7 @@ from plait.report.evaluation.reading import (
 from plait.report.page import environment, parts_with_figures
 from plait.report.style import CONTROL_COLOUR
 from plait.report.views import made_with
-from plait.results import Grouping, Rate, load_result, write_text_atomically
+from plait.results import Grouping, Rate, RolloutPicture, load_result, write_text_atomically
 from plait.results.evaluation import ControlComparison, EvaluationResult
 
 
@@ -65,6 +65,7 @@ def render_evaluation(result: EvaluationResult, folder: Path) -> str:
         "legend_entries": _legend(result),
         "comparisons": [_comparison(result, each) for each in result.comparisons],
         "films": _films(result, folder),
+        "num_otherwise": sum(_ends_otherwise(result, film) for film in result.pictures),
         "setup": _setup(result),
         "settings": text.flatten(result.settings),
         **parts_with_figures(evaluation_figures(result)),
@@ -155,7 +156,7 @@ def _comparison(result: EvaluationResult, comparison: ControlComparison) -> dict
 
 
 def _films(result: EvaluationResult, folder: Path) -> list[dict[str, Any]]:
-    """Read the films, failures first."""
+    """Read the films, failures first, of scenes that end in them as they did in the evaluation."""
     return [
         {
             "picture": media.load_moving(folder, film.file),
@@ -166,7 +167,16 @@ def _films(result: EvaluationResult, folder: Path) -> list[dict[str, Any]]:
             "seed": film.seed,
         }
         for film in sorted(result.pictures, key=lambda film: film.success)
+        if not _ends_otherwise(result, film)
     ]
+
+
+def _ends_otherwise(result: EvaluationResult, film: RolloutPicture) -> bool:
+    """Whether a scene that was played again did not end as in the evaluation."""
+    return any(
+        episode.seed == film.seed and episode.success != film.success
+        for episode in result.conditions[0].episodes
+    )
 
 
 def _setup(result: EvaluationResult) -> dict[str, str]:

@@ -31,25 +31,43 @@ def groups(condition, kind):
     return found
 
 
+def of_mt50(trials):
+    return figures("metaworld", "MT50")[f"evaluation_{trials}"]["conditions"][0]
+
+
 def test_the_groups_of_mt50():
-    condition = figures("metaworld", "MT50")["evaluation_10"]["conditions"][0]
-    difficulty = groups(condition, "difficulty")
+    fifty, ten = of_mt50(50), of_mt50(10)
     *shown, mean, together = rows(METAWORLD, "Results")
-    assert len(shown) == len(difficulty["groups"]) == 4
-    for group, (label, rate, between) in zip(difficulty["groups"], shown, strict=True):
-        assert label.split(" (")[0].replace(" ", "_") == group["name"].replace(" ", "_")
-        assert (rate, between) == (percent(group["success"]), interval(group["success"]))
-    assert mean[1] == f"{100 * difficulty['mean']['value']:.1f} %"
-    assert mean[2] == interval(difficulty["mean"])
-    assert together[1:] == [percent(condition["success"]), interval(condition["success"])]
+    difficulty = [groups(each, "difficulty") for each in (fifty, ten)]
+    assert len(shown) == len(difficulty[0]["groups"]) == 4
+    for *of_each, (label, *cells) in zip(
+        *(each["groups"] for each in difficulty), shown, strict=True
+    ):
+        assert {group["name"].replace("_", " ") for group in of_each} == {label.split(" (")[0]}
+        assert cells == [
+            said(group["success"]) for group in of_each for said in (percent, interval)
+        ]
+    means = [{**each["mean"], "rate": each["mean"]["value"]} for each in difficulty]
+    assert mean[1:] == [said(each) for each in means for said in (percent, interval)]
+    rates = [each["success"] for each in (fifty, ten)]
+    assert together[1:] == [said(rate) for rate in rates for said in (percent, interval)]
+
+
+def test_the_controls_of_mt50():
+    text = " ".join(METAWORLD.split())
+    conditions = figures("metaworld", "MT50")["evaluation_10"]["conditions"]
+    deaf, blind = (percent(each["success"]) for each in conditions[1:])
+    assert f"{deaf} succeed with the instruction masked" in text
+    assert f"and {blind} with the images masked" in text
 
 
 def test_the_readme_says_what_was_measured_on_mt50_and_mt10():
     text = " ".join(README.split())
-    fifty = figures("metaworld", "MT50")["evaluation_10"]["conditions"][0]
-    mean = groups(fifty, "difficulty")["mean"]
-    ten = figures("metaworld", "MT10")["evaluation_50"]["conditions"][0]["success"]
-    for rate in (fifty["success"], {"rate": mean["value"], **mean}, ten):
+    rates = [figures("metaworld", "MT10")["evaluation_50"]["conditions"][0]["success"]]
+    for trials in (10, 50):
+        mean = groups(of_mt50(trials), "difficulty")["mean"]
+        rates += [of_mt50(trials)["success"], {**mean, "rate": mean["value"]}]
+    for rate in rates:
         assert f"**{percent(rate)}** ({interval(rate)})" in text
 
 

@@ -1,9 +1,12 @@
 import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from plait.compare.workers import run_jobs
 from plait.errors import PlaitError
@@ -17,6 +20,26 @@ class WriteProcessId:
     def __call__(self, report):
         report("writing", 0.5, "halfway")
         (self.folder / str(self.index)).write_text(str(os.getpid()))
+
+
+@dataclass(frozen=True)
+class WriteVariable:
+    folder: Path
+    name: str
+
+    def __call__(self, _report):
+        (self.folder / "variable").write_text(os.environ.get(self.name, "none"))
+
+
+@dataclass(frozen=True)
+class ReportForEver:
+    folder: Path
+
+    def __call__(self, report):
+        (self.folder / "process").write_text(str(os.getpid()))
+        while True:
+            time.sleep(0.05)
+            report("waiting", 0.5, "")
 
 
 @dataclass(frozen=True)
@@ -73,3 +96,29 @@ def test_one_failure_stops_the_others(tmp_path):
         run_jobs([Sleep(tmp_path), FailAfterOther(tmp_path)], 2, lambda _update: None)
     assert time.monotonic() - start < 40
     assert not (tmp_path / "finished").exists()
+
+
+def test_jobs_see_the_environment_as_it_is_now(tmp_path, monkeypatch):
+    for value in ("first", "second"):
+        monkeypatch.setenv("PLAIT_TEST", value)
+        run_jobs([WriteVariable(tmp_path, "PLAIT_TEST")], 1, lambda _update: None)
+        assert (tmp_path / "variable").read_text() == value
+    monkeypatch.delenv("PLAIT_TEST")
+    run_jobs([WriteVariable(tmp_path, "PLAIT_TEST")], 1, lambda _update: None)
+    assert (tmp_path / "variable").read_text() == "none"
+
+
+def test_jobs_of_a_process_that_was_killed_stop(tmp_path):
+    code = (
+        "from pathlib import Path; from plait.compare.workers import run_jobs\n"
+        "from test_workers import ReportForEver\n"
+        f"run_jobs([ReportForEver(Path({str(tmp_path)!r}))], 1, lambda update: None)\n"
+    )
+    path = os.pathsep.join(sys.path)
+    parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path})
+    written = tmp_path / "process"
+    wait_until(lambda: written.exists() and written.read_text())
+    parent.kill()
+    parent.wait()
+    job = Path("/proc") / written.read_text()
+    wait_until(lambda: not job.exists() or "State:\tZ" in (job / "status").read_text())

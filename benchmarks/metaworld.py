@@ -160,7 +160,8 @@ def stressed(ready: Path | None, out: Path) -> dict[str, Any]:
         severities=(3,),
         execution_horizon=MT10.execution_horizon,
     )
-    return without_episodes(asdict(stress(options, out / "stress")))
+    command = "python benchmarks/metaworld.py stress"
+    return without_episodes(asdict(stress(options, out / "stress", command=command)))
 
 
 def main(

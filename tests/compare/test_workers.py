@@ -1,6 +1,8 @@
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 from waiting import wait_until
 
-from plait.compare.workers import run_jobs
+from plait.compare.workers import LONGEST_TEMPORARY_FOLDER, run_jobs
 from plait.errors import PlaitError
 
 
@@ -108,6 +110,24 @@ def test_jobs_see_the_environment_as_it_is_now(tmp_path, monkeypatch):
     assert (tmp_path / "variable").read_text() == "none"
 
 
+@pytest.mark.parametrize("length", [LONGEST_TEMPORARY_FOLDER, LONGEST_TEMPORARY_FOLDER + 1, 150])
+def test_a_folder_of_temporary_files_may_have_a_long_name(tmp_path, request, length):
+    """In a process of its own: the first job decides how the others are made."""
+    short = tempfile.mkdtemp()  # pytest's own are long
+    request.addfinalizer(lambda: shutil.rmtree(short))
+    folder = Path(short) / ("x" * (length - len(short) - 1))
+    folder.mkdir()
+    code = (
+        "from pathlib import Path; from plait.compare.workers import run_jobs\n"
+        "from test_workers import WriteVariable\n"
+        f"run_jobs([WriteVariable(Path({str(tmp_path)!r}), 'HOME')], 1, lambda update: None)\n"
+    )
+    path = os.pathsep.join(sys.path)
+    variables = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder)}
+    subprocess.run([sys.executable, "-c", code], env=variables, check=True)
+    assert (tmp_path / "variable").exists()
+
+
 def test_jobs_of_a_process_that_was_killed_stop(tmp_path):
     code = (
         "from pathlib import Path; from plait.compare.workers import run_jobs\n"
@@ -115,7 +135,11 @@ def test_jobs_of_a_process_that_was_killed_stop(tmp_path):
         f"run_jobs([ReportForEver(Path({str(tmp_path)!r}))], 1, lambda update: None)\n"
     )
     path = os.pathsep.join(sys.path)
-    parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path})
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.DEVNULL,
+    )
     written = tmp_path / "process"
     wait_until(lambda: written.exists() and written.read_text())
     parent.kill()

@@ -9,6 +9,7 @@ import os
 import queue
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ from plait.errors import PlaitError, require_at_least_one, user_error_text
 
 # Imported once, by the process that all others are copies of where there is one.
 PRELOADED = ("accelerate", "torch._dynamo", "plait.compare.arm")
+# It is asked through a socket in the folder of temporary files, whose path may have 107 characters.
+LONGEST_TEMPORARY_FOLDER = 70
 POLL_SECONDS = 0.1
 STOP_SECONDS = 30.0
 INTERRUPTED = 130
@@ -146,7 +149,8 @@ def _context() -> SpawnContext | ForkServerContext:
     That one has run nothing but imports, so copies of it are as good as new. To import PyTorch and
     what stands on it takes seconds, and a small job less.
     """
-    if sys.platform != "linux":
+    has_room = len(os.fsencode(tempfile.gettempdir())) <= LONGEST_TEMPORARY_FOLDER
+    if sys.platform != "linux" or not has_room:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))

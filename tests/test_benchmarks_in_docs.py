@@ -26,6 +26,10 @@ def interval(rate, digits=1):
     return f"{100 * rate['low']:.{digits}f} to {100 * rate['high']:.{digits}f} %"
 
 
+def rates_and_intervals(*rates):
+    return [said(rate) for rate in rates for said in (percent, interval)]
+
+
 def groups(condition, kind):
     (found,) = [each for each in condition["groups"] if each["kind"] == kind]
     return found
@@ -33,6 +37,11 @@ def groups(condition, kind):
 
 def of_mt50(trials):
     return figures("metaworld", "MT50")[f"evaluation_{trials}"]["conditions"][0]
+
+
+def mean_of_groups(condition):
+    mean = groups(condition, "difficulty")["mean"]
+    return {**mean, "rate": mean["value"]}
 
 
 def test_the_groups_of_mt50():
@@ -44,13 +53,9 @@ def test_the_groups_of_mt50():
         *(each["groups"] for each in difficulty), shown, strict=True
     ):
         assert {group["name"].replace("_", " ") for group in of_each} == {label.split(" (")[0]}
-        assert cells == [
-            said(group["success"]) for group in of_each for said in (percent, interval)
-        ]
-    means = [{**each["mean"], "rate": each["mean"]["value"]} for each in difficulty]
-    assert mean[1:] == [said(each) for each in means for said in (percent, interval)]
-    rates = [each["success"] for each in (fifty, ten)]
-    assert together[1:] == [said(rate) for rate in rates for said in (percent, interval)]
+        assert cells == rates_and_intervals(*(group["success"] for group in of_each))
+    assert mean[1:] == rates_and_intervals(mean_of_groups(fifty), mean_of_groups(ten))
+    assert together[1:] == rates_and_intervals(fifty["success"], ten["success"])
 
 
 def test_the_controls_of_mt50():
@@ -65,8 +70,7 @@ def test_the_readme_says_what_was_measured_on_mt50_and_mt10():
     text = " ".join(README.split())
     rates = [figures("metaworld", "MT10")["evaluation_50"]["conditions"][0]["success"]]
     for trials in (10, 50):
-        mean = groups(of_mt50(trials), "difficulty")["mean"]
-        rates += [of_mt50(trials)["success"], {**mean, "rate": mean["value"]}]
+        rates += [of_mt50(trials)["success"], mean_of_groups(of_mt50(trials))]
     for rate in rates:
         assert f"**{percent(rate)}** ({interval(rate)})" in text
 

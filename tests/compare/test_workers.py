@@ -72,6 +72,20 @@ class FailAfterOther:
         raise PlaitError("the cause")
 
 
+def started(job, **variables):
+    """Start a process that runs the job of an expression; what it says is lost."""
+    code = (
+        "from pathlib import Path\n"
+        "from plait.compare.workers import run_jobs\n"
+        "from test_workers import ReportForEver, WriteVariable\n"
+        f"run_jobs([{job}], 1, lambda update: None)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL
+    )
+
+
 def test_jobs_run_in_processes_of_their_own_and_report(tmp_path):
     updates = []
     run_jobs([WriteProcessId(tmp_path, index) for index in range(3)], 2, updates.append)
@@ -117,29 +131,13 @@ def test_a_folder_of_temporary_files_may_have_a_long_name(tmp_path, request, len
     request.addfinalizer(lambda: shutil.rmtree(short))
     folder = Path(short) / ("x" * (length - len(short) - 1))
     folder.mkdir()
-    code = (
-        "from pathlib import Path; from plait.compare.workers import run_jobs\n"
-        "from test_workers import WriteVariable\n"
-        f"run_jobs([WriteVariable(Path({str(tmp_path)!r}), 'HOME')], 1, lambda update: None)\n"
-    )
-    path = os.pathsep.join(sys.path)
-    variables = {**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder)}
-    subprocess.run([sys.executable, "-c", code], env=variables, check=True)
+    job = f"WriteVariable(Path({str(tmp_path)!r}), 'HOME')"
+    assert started(job, TMPDIR=str(folder)).wait() == 0
     assert (tmp_path / "variable").exists()
 
 
 def test_jobs_of_a_process_that_was_killed_stop(tmp_path):
-    code = (
-        "from pathlib import Path; from plait.compare.workers import run_jobs\n"
-        "from test_workers import ReportForEver\n"
-        f"run_jobs([ReportForEver(Path({str(tmp_path)!r}))], 1, lambda update: None)\n"
-    )
-    path = os.pathsep.join(sys.path)
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path},
-        stderr=subprocess.DEVNULL,
-    )
+    parent = started(f"ReportForEver(Path({str(tmp_path)!r}))")
     written = tmp_path / "process"
     wait_until(lambda: written.exists() and written.read_text())
     parent.kill()

@@ -2,7 +2,8 @@
 
 from evaluate_fakes import episodes_of
 
-from plait.compare.evaluation_films import MAX_TRIES, film_evaluation
+from plait.compare.evaluation_films import film_evaluation
+from plait.evaluation.pictures import MAX_TRIES
 from plait.results import RolloutPicture
 
 # Scenes 0 to 3 of a task that fails six times of ten succeed, 4 to 9 fail.

@@ -3,12 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from plait.compare.console import progress_bar
-from plait.evaluation.pictures import choose_across_tasks
+from plait.evaluation.pictures import MAX_TRIES, choose_across_tasks
 from plait.results import EpisodeResult, RolloutPicture
-
-# A policy's arithmetic may differ in its last bits from that of the whole batch, and a scene on
-# the edge may then end otherwise; another one is played in its place, so many times.
-MAX_TRIES = 5
+from plait.results.evaluation import seeds_ending_otherwise
 
 FilmScenes = Callable[[Sequence[int]], Sequence[RolloutPicture]]
 
@@ -30,15 +27,11 @@ def film_evaluation(
     Returns:
         The films, failures first; then those that ended otherwise than in the evaluation.
     """
-    outcomes = {episode.seed: episode.success for episode in episodes}
     filmed = {picture.seed: picture for picture in before}
-
-    def ends_otherwise(seed: int) -> bool:
-        return seed in filmed and filmed[seed].success != outcomes[seed]
-
+    otherwise = seeds_ending_otherwise(episodes, before)
     chosen: tuple[int, ...] = ()
     for _ in range(MAX_TRIES):
-        eligible = [episode for episode in episodes if not ends_otherwise(episode.seed)]
+        eligible = [episode for episode in episodes if episode.seed not in otherwise]
         chosen = choose_across_tasks(eligible, num_successes=number, num_failures=number)
         waiting = [seed for seed in chosen if seed not in filmed]
         if not waiting:
@@ -46,5 +39,6 @@ def film_evaluation(
         with progress_bar("film scenes", len(waiting)) as show:
             filmed |= {picture.seed: picture for picture in film(waiting)}
             show(len(waiting))
-    shown = [seed for seed in chosen if not ends_otherwise(seed)]
-    return tuple(filmed[seed] for seed in (*shown, *filter(ends_otherwise, filmed)))
+        otherwise = seeds_ending_otherwise(episodes, filmed.values())
+    shown = [seed for seed in chosen if seed not in otherwise]
+    return tuple(filmed[seed] for seed in (*shown, *otherwise))

@@ -11,7 +11,7 @@ from plait.compare.console import progress_bar
 from plait.compare.environment import EnvFactory, frame_stride, view_of
 from plait.compare.stress_cells import Setup
 from plait.evaluation.files import write_bytes_atomically
-from plait.evaluation.pictures import FRAMES_PER_SECOND, encode_animation
+from plait.evaluation.pictures import FRAMES_PER_SECOND, MAX_TRIES, encode_animation
 from plait.evaluation.stress.failures import Lost, choose_failures
 from plait.evaluation.stress.filming import Film, film_scene, side_by_side
 from plait.evaluation.stress.grid import CLEAN_CONDITION
@@ -20,9 +20,6 @@ from plait.results.stress import Cell, Condition, Failure
 
 FAILURES_FOLDER = "failures"
 MAX_BYTES = 250_000
-# A policy's arithmetic may differ in its last bits from that of the whole batch, and a scene on
-# the edge may then end otherwise; more than so many are not tried.
-MAX_TRIES = 5
 
 FilmScene = Callable[[Condition, int], Film]
 

@@ -22,6 +22,9 @@ from plait.results import EpisodeResult, RolloutPicture
 FOLDER = "rollouts"
 FRAMES_PER_SECOND = 10
 LAST_FRAME_MS = 1000
+# A policy's arithmetic may differ in its last bits from that of the whole batch, and a scene on
+# the edge may then end otherwise; more than so many are not tried.
+MAX_TRIES = 5
 MAX_SIDE_PX = 256
 MAX_BYTES = 150_000
 # Tried in this order until a file is small enough: WebP quality, and which share of the frames.

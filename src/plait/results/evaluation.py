@@ -1,6 +1,6 @@
 """What `plait evaluate` writes, and all that its report reads. Standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,3 +123,11 @@ class EvaluationResult:
     total_seconds: float
     machine: Machine
     schema_version: int = SCHEMA_VERSION
+
+
+def seeds_ending_otherwise(
+    episodes: Iterable[EpisodeResult], films: Iterable[RolloutPicture]
+) -> list[int]:
+    """Return the scenes that do not end in their film as they did in the evaluation."""
+    outcomes = {episode.seed: episode.success for episode in episodes}
+    return [film.seed for film in films if film.success != outcomes.get(film.seed, film.success)]

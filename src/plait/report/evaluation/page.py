@@ -22,8 +22,12 @@ from plait.report.evaluation.reading import (
 from plait.report.page import environment, parts_with_figures
 from plait.report.style import CONTROL_COLOUR
 from plait.report.views import made_with
-from plait.results import Grouping, Rate, RolloutPicture, load_result, write_text_atomically
-from plait.results.evaluation import ControlComparison, EvaluationResult
+from plait.results import Grouping, Rate, load_result, write_text_atomically
+from plait.results.evaluation import (
+    ControlComparison,
+    EvaluationResult,
+    seeds_ending_otherwise,
+)
 
 
 def write_evaluation_report(results_file: Path, output: Path) -> Path:
@@ -65,7 +69,7 @@ def render_evaluation(result: EvaluationResult, folder: Path) -> str:
         "legend_entries": _legend(result),
         "comparisons": [_comparison(result, each) for each in result.comparisons],
         "films": _films(result, folder),
-        "num_otherwise": sum(_ends_otherwise(result, film) for film in result.pictures),
+        "num_otherwise": len(_ending_otherwise(result)),
         "setup": _setup(result),
         "settings": text.flatten(result.settings),
         **parts_with_figures(evaluation_figures(result)),
@@ -157,6 +161,7 @@ def _comparison(result: EvaluationResult, comparison: ControlComparison) -> dict
 
 def _films(result: EvaluationResult, folder: Path) -> list[dict[str, Any]]:
     """Read the films, failures first, of scenes that end in them as they did in the evaluation."""
+    otherwise = _ending_otherwise(result)
     return [
         {
             "picture": media.load_moving(folder, film.file),
@@ -167,16 +172,12 @@ def _films(result: EvaluationResult, folder: Path) -> list[dict[str, Any]]:
             "seed": film.seed,
         }
         for film in sorted(result.pictures, key=lambda film: film.success)
-        if not _ends_otherwise(result, film)
+        if film.seed not in otherwise
     ]
 
 
-def _ends_otherwise(result: EvaluationResult, film: RolloutPicture) -> bool:
-    """Whether a scene that was played again did not end as in the evaluation."""
-    return any(
-        episode.seed == film.seed and episode.success != film.success
-        for episode in result.conditions[0].episodes
-    )
+def _ending_otherwise(result: EvaluationResult) -> list[int]:
+    return seeds_ending_otherwise(result.conditions[0].episodes, result.pictures)
 
 
 def _setup(result: EvaluationResult) -> dict[str, str]:
